@@ -1,1 +1,2 @@
 //! sendlog.
+pub mod config;
