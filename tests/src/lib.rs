@@ -6,9 +6,13 @@
 
 pub mod broker;
 pub mod broker_binary;
+pub mod conformance;
 pub mod output;
 pub mod process;
 pub mod raw_connection;
+pub mod stored_codecs;
+pub mod target;
+pub mod workshop;
 
 pub use broker::{Broker, BrokerOptions, StartFailure};
 pub use raw_connection::{RawConnection, RawRequest};
