@@ -26,8 +26,11 @@ pub(crate) struct Codec {
     /// The default as `Debug` shows it.
     pub(crate) show_default: fn() -> String,
     /// Decodes in one version and encodes in another.
-    pub(crate) convert: fn(Bytes, i16, i16) -> Result<Result<Vec<u8>, EncodeError>, DecodeError>,
+    pub(crate) convert: fn(Bytes, i16, i16) -> Converted,
 }
+
+/// What decoding, and then encoding, came to.
+pub(crate) type Converted = Result<Result<Vec<u8>, EncodeError>, DecodeError>;
 
 impl Codec {
     fn of<M: Message + Debug + PartialEq + Clone + Default>() -> Self {
@@ -170,10 +173,10 @@ impl<'a> Sampler<'a> {
             let bytes = (0..self.rng.random_range(0..200)).map(|_| self.rng.random()).collect();
             chosen.push((self.rng.random_range(1000..=u32::MAX), bytes));
         }
-        self.unsigned_varint(chosen.len());
+        put_unsigned_varint(&mut self.out, chosen.len());
         for (tag, bytes) in chosen {
-            self.unsigned_varint(usize::try_from(tag).expect("64 bits"));
-            self.unsigned_varint(bytes.len());
+            put_unsigned_varint(&mut self.out, usize::try_from(tag).expect("64 bits"));
+            put_unsigned_varint(&mut self.out, bytes.len());
             self.out.extend(bytes);
         }
     }
@@ -190,23 +193,25 @@ impl<'a> Sampler<'a> {
                 let value = if not_default || self.rng.random() { self.rng.random::<u128>() | 1 } else { 0 };
                 self.out.extend(value.to_be_bytes());
             }
-            Kind::String | Kind::Bytes if null => self.length(None, matches!(kind, Kind::String)),
-            Kind::Array(_) if null => self.length(None, false),
+            Kind::String | Kind::Bytes if null => {
+                put_length(&mut self.out, self.flexible, matches!(kind, Kind::String), None);
+            }
+            Kind::Array(_) if null => put_length(&mut self.out, self.flexible, false, None),
             Kind::String => {
                 let text = self.text();
-                self.length(Some(text.len()), true);
+                put_length(&mut self.out, self.flexible, true, Some(text.len()));
                 self.out.extend(text.as_bytes());
             }
             Kind::Bytes => {
                 let length = if self.rng.random_bool(0.1) { 300 } else { self.rng.random_range(0..20) };
-                self.length(Some(length), false);
+                put_length(&mut self.out, self.flexible, false, Some(length));
                 for _ in 0..length {
                     self.out.push(self.rng.random());
                 }
             }
             Kind::Array(element) => {
                 let count = self.rng.random_range(usize::from(not_default)..=3);
-                self.length(Some(count), false);
+                put_length(&mut self.out, self.flexible, false, Some(count));
                 for _ in 0..count {
                     self.element(element);
                 }
@@ -242,22 +247,23 @@ impl<'a> Sampler<'a> {
         let length = if self.rng.random_bool(0.1) { 200 } else { self.rng.random_range(0..12) };
         (0..length).map(|_| CHARS[self.rng.random_range(0..CHARS.len())]).collect()
     }
+}
 
-    fn length(&mut self, length: Option<usize>, short: bool) {
-        match length {
-            None if self.flexible => self.unsigned_varint(0),
-            None => self.out.extend(vec![0xff; if short { 2 } else { 4 }]),
-            Some(length) if self.flexible => self.unsigned_varint(length + 1),
-            Some(length) if short => self.out.extend(u16::try_from(length).expect("short").to_be_bytes()),
-            Some(length) => self.out.extend(u32::try_from(length).expect("small").to_be_bytes()),
-        }
+/// A length or count, or null; `short` is the two-byte form of strings.
+pub(crate) fn put_length(out: &mut Vec<u8>, flexible: bool, short: bool, length: Option<usize>) {
+    match length {
+        None if flexible => put_unsigned_varint(out, 0),
+        None => out.extend(vec![0xff; if short { 2 } else { 4 }]),
+        Some(length) if flexible => put_unsigned_varint(out, length + 1),
+        Some(length) if short => out.extend(u16::try_from(length).expect("short").to_be_bytes()),
+        Some(length) => out.extend(u32::try_from(length).expect("small").to_be_bytes()),
     }
+}
 
-    fn unsigned_varint(&mut self, mut value: usize) {
-        while 0x80 <= value {
-            self.out.push(u8::try_from(value % 0x80).expect("seven bits") + 0x80);
-            value /= 0x80;
-        }
-        self.out.push(u8::try_from(value).expect("seven bits"));
+fn put_unsigned_varint(out: &mut Vec<u8>, mut value: usize) {
+    while 0x80 <= value {
+        out.push(u8::try_from(value % 0x80).expect("seven bits") + 0x80);
+        value /= 0x80;
     }
+    out.push(u8::try_from(value).expect("seven bits"));
 }
