@@ -20,6 +20,11 @@ use crate::workshop;
 /// Ends a test whose `strace` hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The system calls that write to files.
+pub const WRITES: &[&str] = &["write", "pwrite64", "pwritev", "pwritev2"];
+/// The system calls that make files durable.
+pub const SYNCS: &[&str] = &["fdatasync", "fsync"];
+
 /// Whether system calls can be traced; says so when they cannot.
 pub fn is_usable() -> bool {
     static USABLE: OnceLock<bool> = OnceLock::new();
@@ -67,6 +72,16 @@ impl Strace {
         let stderr = self.process.stderr();
         let found = stderr.wait_for(LIMIT, |output| output.contains(text).then_some(()));
         assert!(found.is_some(), "no {text:?} from strace:\n{}", stderr.text());
+    }
+
+    /// Waits until what was seen satisfies `is_enough`.
+    ///
+    /// # Panics
+    /// When it ends without.
+    pub fn wait_until(&self, mut is_enough: impl FnMut(&Trace) -> bool) {
+        let stderr = self.process.stderr();
+        let found = stderr.wait_for(LIMIT, |output| is_enough(&Trace::parse(output)).then_some(()));
+        assert!(found.is_some(), "strace did not see what it should:\n{}", stderr.text());
     }
 
     /// Lets the broker go on untraced, and returns what was seen.
@@ -167,6 +182,12 @@ impl Trace {
         self.events.iter().filter(|event| event.begins(calls, path_end)).count()
     }
 
+    /// How many bytes were written to files whose path ends like this.
+    pub fn bytes_written(&self, path_end: &str) -> usize {
+        let writes = self.events.iter().filter(|event| event.returns(WRITES, path_end));
+        writes.filter_map(|event| event.result.as_deref()?.split_whitespace().next()?.parse::<usize>().ok()).sum()
+    }
+
     fn parse(output: &str) -> Self {
         let mut trace = Self::default();
         let mut unfinished: HashMap<String, Event> = HashMap::new();
@@ -245,6 +266,7 @@ mod tests {
         ];
         assert_eq!(seen, expected);
         assert_eq!(trace.count(&["fdatasync"], ".log"), 1);
+        assert_eq!(trace.bytes_written(".log"), 61);
         assert!(trace.events[3].is_socket());
         assert!(trace.events[5].returns(&["fdatasync"], ".log"));
     }

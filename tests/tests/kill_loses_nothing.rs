@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::thread;
 
 use bytes::Bytes;
@@ -72,7 +72,9 @@ fn ship_until_killed(
         for shipper in shippers {
             let (kafka, acked) = (Kafka::open(broker.address()), acked.clone());
             let ledger = &ledgers[usize::try_from(shipper.to.partition).expect("not negative")];
-            scope.spawn(move || shipper.ship(kafka, ledger, || tell(&acked)));
+            // The killer counts no further than it has to.
+            let tell = move || _ = acked.send(());
+            scope.spawn(move || shipper.ship(kafka, ledger, tell));
         }
         for (partition, read) in (0..).zip(read) {
             let kafka = Kafka::open(broker.address());
@@ -81,11 +83,6 @@ fn ship_until_killed(
         acks.iter().take(acks_until_kill).for_each(drop);
         broker.kill();
     });
-}
-
-fn tell(acked: &Sender<()>) {
-    // The killer counts no further than it has to.
-    let _ = acked.send(());
 }
 
 fn read_until_killed(mut kafka: Kafka, partition: i32, read: &mut Vec<Bytes>) {
