@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use crate::partition::{BatchSeen, Partition, ProducerEntry};
 use crate::storage::state_file::{self, StateKind};
-use crate::storage::{FileSystem, PartitionCheckpoint, Resume, StorageError};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::error::StorageError;
+use crate::storage::files::FileSystem;
+use crate::storage::log::Resume;
 
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "checkpoint.state";

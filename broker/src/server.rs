@@ -20,13 +20,19 @@ use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
 use crate::storage::flush::Flusher;
-use crate::storage::{DataDir, RealFs, StorageError};
+use crate::storage::data_dir::DataDir;
+use crate::storage::error::StorageError;
+use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::store::Store;
 
 /// Threads that may wait for cold data at a time.
 const BLOCKING_THREADS_MAX: usize = 64;
 
 /// Stack of the runtime's threads.
 const STACK_BYTES: usize = 1 << 20;
+
+/// Segments that may hold descriptors and maps at a time.
+const OPEN_SEGMENTS_MAX: usize = 4096;
 
 /// Producers remembered per partition.
 const PRODUCERS_MAX: usize = 10_000;
@@ -75,7 +81,7 @@ pub enum ServerError {
 /// [`ServerError`], with the way out.
 pub fn run(config: Config) -> Result<(), ServerError> {
     let started = Instant::now();
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("worker").thread_stack_size(STACK_BYTES);
     runtime.max_blocking_threads(BLOCKING_THREADS_MAX);
@@ -86,7 +92,7 @@ pub fn run(config: Config) -> Result<(), ServerError> {
     let result = runtime.block_on(async {
         let (stopper, stop) = stop::channel();
         let on_failure = stopper.clone();
-        let server = Server::start(Arc::new(config), stop.clone(), move || on_failure.stop()).await?;
+        let server = Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
         stop_on_signals(stopper).map_err(ServerError::Start)?;
         // Nobody reads stdout of a daemon: that it cannot be written is no reason to end.
         let _ = server.announce(started.elapsed());
@@ -108,13 +114,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data directory, recovers what needs it, and binds the address. `on_failure` is
-    /// called when a write or sync fails; it should make `stop` end.
+    /// Opens the data directory, recovers what needs it, and binds the address. `descriptors` is how
+    /// many this process may have. `on_failure` is called when a write or sync fails; it should make `stop` end.
     ///
     /// # Errors
     /// [`ServerError`] with the way out; the directory is as it was then.
     pub async fn start(
         config: Arc<Config>,
+        descriptors: usize,
         stop: Stop,
         on_failure: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ServerError> {
@@ -125,11 +132,11 @@ impl Server {
             tracing::warn!("{}", config.durability());
         }
         let (address, socket) = listen(&config)?;
-        let files: Arc<dyn crate::storage::FileSystem> = Arc::new(RealFs);
+        let files: Arc<dyn FileSystem> = Arc::new(RealFs);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir = DataDir::open(&files, &config.data_dir)?;
         let env = Arc::new(PartitionEnv {
-            files: Arc::clone(&files),
+            store: Store::new(Arc::clone(&files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
             data_dir: config.data_dir.clone(),
             clock: Arc::clone(&clock),
             producers_max: PRODUCERS_MAX,
@@ -148,7 +155,7 @@ impl Server {
             socket,
             limits: Arc::new(limits(&config)),
             budget: Budget::new(config.queued_request_bytes_max),
-            connections_max: config.connections_max,
+            connections_max: config.connections_max.min(descriptors / 2),
             is_sendfile: config.sendfile,
         };
         let checkpointer = Arc::new(checkpointer);
@@ -287,13 +294,16 @@ fn stop_on_signals(stopper: StopSender) -> io::Result<()> {
     Ok(())
 }
 
-/// A process often starts with 1,024 descriptors; connections and segments may need more.
-fn raise_descriptor_limit() {
+/// A process often starts with 1,024 descriptors; connections and segments may need more. Returns
+/// how many there may be: a quarter is for segments, half for connections, the rest is a reserve.
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 

@@ -9,7 +9,7 @@ use sendlog_protocol::wire::Reader;
 use sendlog_protocol::{Message, Piece, Request, decode_body, encode_response};
 
 use super::{Close, Context, Session};
-use crate::storage::FileSlice;
+use crate::storage::file_slice::FileSlice;
 
 /// What goes back to the client.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use sendlog_protocol::{Piece, RecordSet};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::storage::FileSlice;
+use crate::storage::file_slice::FileSlice;
 
 /// Bytes asked of one `sendfile` call: large enough to be efficient, and short enough that a call
 /// does not hold a worker for long.

@@ -23,10 +23,14 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::TopicConfig;
-use crate::storage::{
-    Bound, FileSystem, LeaderEpochs, Log, LogConfig, LogReader, PartitionCheckpoint, RecoveryReport, Resume,
-    StorageError,
-};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::error::StorageError;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::{Log, LogPlace, LogReader, Resume};
+use crate::storage::recovery::RecoveryReport;
+use crate::storage::store::Store;
+use crate::storage::summary::LogConfig;
+use crate::storage::view::Bound;
 
 pub use appender::{AckAt, AppendResult, Appender, CommitThreads};
 pub use error::{AppendError, ReadError};
@@ -45,8 +49,8 @@ use producer_state::ProducerStates;
 /// What partitions share.
 #[derive(Debug)]
 pub struct PartitionEnv {
-    /// The file system seam.
-    pub files: Arc<dyn FileSystem>,
+    /// The file system, and the budget of open segments.
+    pub store: Arc<Store>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// Wall-clock time.
@@ -111,17 +115,18 @@ impl Partition {
         let directory = env.data_dir.join(format!("{}-{}", open.topic, open.index));
         let mut producers = ProducerStates::restore(open.producers);
         let now_ms = env.clock.now_ms();
-        let (log, report) = Log::open(
-            Arc::clone(&env.files),
-            directory,
-            open.topic_id,
+        let (mut log, report) = Log::open(
+            &env.store,
+            LogPlace { dir: directory.clone(), topic_id: open.topic_id },
             log_config(&open.config),
             open.resume,
             &mut |header| producers.replay(header, now_ms),
         )?;
+        // What recovery found may never have been synced, and readers are about to see it.
+        log.take_dirty().sync()?;
         producers.shrink_to(env.producers_max);
-        let mut epochs = LeaderEpochs::open(&env.files, log.directory())?;
-        if 0 < report.cut_bytes {
+        let mut epochs = LeaderEpochs::open(&env.store, &directory)?;
+        if !report.cuts.is_empty() {
             epochs.bump(log.end_offset())?;
         }
         let partition = Self {
@@ -173,7 +178,7 @@ impl Partition {
 
     /// Bytes of all segments.
     pub fn size_bytes(&self) -> u64 {
-        self.reader.size_bytes(&self.offsets.log_end())
+        self.reader.view().size()
     }
 
     /// The topic's configuration.

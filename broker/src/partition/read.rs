@@ -4,7 +4,10 @@
 
 use super::error::ReadError;
 use super::{OffsetsView, Partition};
-use crate::storage::{self, FileSlice, IoMode, TimestampOffset};
+use crate::storage::file_slice::FileSlice;
+use crate::storage::files::IoMode;
+use crate::storage::time_lookup::TimestampOffset;
+use crate::storage::error;
 
 /// What a fetch wants of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +57,7 @@ impl Partition {
     /// `Ok(None)` says that it would have to.
     ///
     /// # Errors
-    /// [`ReadError`] as Kafka has it; damage in the log is [`ReadError::Storage`].
+    /// [`ReadError`] as Kafka has it; damage in the log is [`ReadError::Log`].
     pub fn read(&self, request: &ReadRequest, io: IoMode) -> Result<Option<Read>, ReadError> {
         if self.is_deleted() {
             return Err(ReadError::Deleted);
@@ -74,8 +77,8 @@ impl Partition {
         let view = self.reader.view();
         match view.read(request.offset, &bound, request.max_bytes, request.min_one_batch, io) {
             Ok(records) => Ok(Some(Read { records, offsets })),
-            Err(storage::ReadError::WouldBlock) => Ok(None),
-            Err(storage::ReadError::Storage(error)) => Err(ReadError::Storage(error)),
+            Err(error::ReadError::WouldBlock) => Ok(None),
+            Err(error) => Err(ReadError::Log(error)),
         }
     }
 

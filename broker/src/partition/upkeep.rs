@@ -6,7 +6,8 @@ use thiserror::Error;
 
 use super::{Partition, ProducerEntry, Writer};
 use crate::storage::retention::RetentionLimits;
-use crate::storage::{PartitionCheckpoint, StorageError};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::error::StorageError;
 
 /// Why records were not deleted.
 #[derive(Debug, Error)]
