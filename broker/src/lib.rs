@@ -1,1 +1,3 @@
 //! sendlog.
+
+pub mod storage;
