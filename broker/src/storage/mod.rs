@@ -23,15 +23,19 @@ pub mod dirty;
 pub mod error;
 pub mod file_slice;
 pub mod files;
+pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;
+pub mod producer_snapshot;
 pub mod recovery;
+pub mod retention;
 pub mod segment;
 pub mod state_file;
 pub mod store;
 pub mod summary;
 #[doc(hidden)]
 pub mod testing;
+pub mod time_lookup;
 pub mod view;
 
 mod batch_scan;
