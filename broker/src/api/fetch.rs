@@ -33,6 +33,12 @@ const FIRST_WITH_TOPIC_IDS: i16 = 13;
 /// A wait of the client's choice ends after this all the same.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
+impl RecordSet for FileSlice {
+    fn len(&self) -> usize {
+        FileSlice::len(self)
+    }
+}
+
 type Response = FetchResponse<FileSlice>;
 
 /// One partition of the request, looked up.
@@ -143,7 +149,7 @@ async fn read_all(context: &Context, request: &FetchRequest, wanted: &[Wanted]) 
         };
         match &result {
             Ok(Answered::Read(read)) => {
-                found.bytes += read.records.as_ref().map_or(0, RecordSet::len);
+                found.bytes += read.records.as_ref().map_or(0, FileSlice::len);
             }
             Ok(Answered::Diverging(..)) | Err(_) => found.is_final = true,
         }

@@ -118,16 +118,18 @@ impl Partition {
         }
     }
 
-    /// The epoch of the record at `offset`; -1 if the log is empty.
+    /// The epoch that `offset` was, or will be, written in.
     pub fn epoch_at(&self, offset: i64) -> i32 {
-        self.epochs.epoch_at(offset)
+        let starts = self.epochs.starts();
+        let at = starts.partition_point(|start| start.start_offset <= offset);
+        at.checked_sub(1).and_then(|at| starts.get(at)).map_or(self.leader_epoch(), |start| start.epoch)
     }
 
     /// Where `epoch` ends, the present one at the high watermark.
     pub fn epoch_end(&self, epoch: i32) -> EpochEnd {
         let end = self.offsets.view().high_watermark;
-        match self.epochs.end_of(epoch, end) {
-            Some((leader_epoch, end_offset)) => EpochEnd { leader_epoch, end_offset },
+        match self.epochs.end_offset_for(epoch, end) {
+            Some(found) => EpochEnd { leader_epoch: found.epoch, end_offset: found.end_offset },
             None => EpochEnd { leader_epoch: -1, end_offset: -1 },
         }
     }

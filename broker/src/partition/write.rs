@@ -92,7 +92,7 @@ impl Partition {
     ) -> Vec<Prepared> {
         let config = self.config.load();
         let log_start_offset = self.offsets.view().log_start;
-        let leader_epoch = self.epochs.current();
+        let leader_epoch = self.leader_epoch();
         let mut next_offset = writer.log.end_offset();
         let mut prepared = Vec::new();
         for batch in batches {
