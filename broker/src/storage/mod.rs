@@ -19,6 +19,7 @@
 //! files: an append hands its files out as [`dirty::Dirty`].
 
 pub mod checkpoint;
+pub mod data_dir;
 pub mod dirty;
 pub mod error;
 pub mod file_slice;

@@ -1,4 +1,4 @@
-//! Producer state at an offset, so that a restart need not read the whole log for it: `<20 digits>.snapshot`, one per
+//! Producer state at an offset, so that a restart need not read the whole log for it: `<20 digits>.producers`, one per
 //! partition.
 //!
 //! What the state means is the partition's affair. A snapshot that cannot be read is as good as none.
