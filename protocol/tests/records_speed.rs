@@ -24,10 +24,10 @@ fn speed_of_the_checks() {
                 .add(&NewRecord { timestamp, value: Some(value.as_bytes()), ..NewRecord::default() })
                 .expect("small");
         }
+        let plain = builder.size() as f64;
         let batch = builder.build(compression, ProducerStamp::NONE).expect("valid");
         let stored = fastest(|| check_stored(&batch));
         let produced = fastest(|| validate_produced(&batch, &limits));
-        let plain = builder.size() as f64;
         println!(
             "{:6} {} bytes of {plain}: header and CRC {stored:?}, all checks {produced:?}: {:.1} ns a record, {:.0} MB/s",
             compression.name(),
