@@ -132,11 +132,7 @@ impl DataDir {
     ///
     /// # Errors
     /// [`DataDirError`]: nothing was changed, except perhaps that an empty directory was created.
-    pub fn open(
-        fs: Arc<dyn FileSystem>,
-        path: &Path,
-        new_cluster_id: Uuid,
-    ) -> Result<Self, DataDirError> {
+    pub fn open(fs: Arc<dyn FileSystem>, path: &Path, new_cluster_id: Uuid) -> Result<Self, DataDirError> {
         create_all(&*fs, path)?;
         let directory = lock(&*fs, path)?;
         let meta: Option<Meta> =
@@ -153,8 +149,7 @@ impl DataDir {
             Some(meta) => Uuid::from_bytes(meta.cluster_id),
             None => {
                 let meta = Meta { cluster_id: new_cluster_id.into_bytes() };
-                state_file::save(&*fs, &path.join(META_FILE), META_KIND, &meta)
-                    .map_err(meta_error(path))?;
+                state_file::save(&*fs, &path.join(META_FILE), META_KIND, &meta).map_err(meta_error(path))?;
                 new_cluster_id
             }
         };
@@ -262,7 +257,9 @@ fn write_pid(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
 /// Only an empty directory is taken over.
 fn check_empty(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
     let names = fs.list(path).map_err(io_error(path, "list"))?;
-    let Some(example) = names.iter().find(|name| !NOT_FOREIGN.contains(&name.as_str())) else { return Ok(()) };
+    let Some(example) = names.iter().find(|name| !NOT_FOREIGN.contains(&name.as_str())) else {
+        return Ok(());
+    };
     let is_kafkas = names.iter().any(|name| name == "meta.properties");
     Err(DataDirError::Foreign {
         path: path.to_path_buf(),

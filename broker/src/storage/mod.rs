@@ -24,6 +24,7 @@ pub mod dirty;
 pub mod error;
 pub mod file_slice;
 pub mod files;
+pub mod flush;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;

@@ -93,9 +93,7 @@ pub fn load(
 
 fn offsets(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<i64>, StorageError> {
     match fs.list(dir) {
-        Ok(names) => {
-            Ok(names.iter().filter_map(|name| file_names::base_offset_of(name, SNAPSHOT)).collect())
-        }
+        Ok(names) => Ok(names.iter().filter_map(|name| file_names::base_offset_of(name, SNAPSHOT)).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(source) => Err(StorageError::io(dir, "list", source)),
     }

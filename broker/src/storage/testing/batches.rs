@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use sendlog_protocol::records::{
-    BATCH_HEADER_SIZE, BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp, patch_offset_and_epoch,
+    BATCH_HEADER_SIZE, BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp,
+    patch_offset_and_epoch,
 };
 
 use crate::storage::log::AppendBatch;
@@ -31,7 +32,8 @@ pub fn batch(
 ) -> TestBatch {
     let mut builder = BatchBuilder::new();
     for (index, timestamp) in timestamps.iter().enumerate() {
-        let filler = u8::try_from((base_offset.unsigned_abs() + index as u64) % 251).expect("a remainder below 251");
+        let filler =
+            u8::try_from((base_offset.unsigned_abs() + index as u64) % 251).expect("a remainder below 251");
         let value = vec![filler; value_bytes];
         let record = NewRecord { timestamp: *timestamp, value: Some(&value), ..NewRecord::default() };
         builder.add(&record).expect("test records are small");
