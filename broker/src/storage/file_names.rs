@@ -8,8 +8,8 @@ pub(super) const LOG: &str = "log";
 pub(super) const INDEX: &str = "index";
 /// Time index.
 pub(super) const TIME_INDEX: &str = "timeindex";
-/// Producer state.
-pub(super) const SNAPSHOT: &str = "snapshot";
+/// Producer state; not `.snapshot`, which is what Kafka reads as its own format.
+pub(super) const SNAPSHOT: &str = "producers";
 /// What is known of a sealed segment; ours, Kafka ignores it.
 pub(super) const SEAL: &str = "seal";
 /// Added to the name of a file that is about to be removed.

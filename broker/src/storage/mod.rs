@@ -19,10 +19,12 @@
 //! files: an append hands its files out as [`dirty::Dirty`].
 
 pub mod checkpoint;
+pub mod data_dir;
 pub mod dirty;
 pub mod error;
 pub mod file_slice;
 pub mod files;
+pub mod flush;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;

@@ -1,4 +1,4 @@
-//! Producer state at an offset, so that a restart need not read the whole log for it: `<20 digits>.snapshot`, one per
+//! Producer state at an offset, so that a restart need not read the whole log for it: `<20 digits>.producers`, one per
 //! partition.
 //!
 //! What the state means is the partition's affair. A snapshot that cannot be read is as good as none.
@@ -93,9 +93,7 @@ pub fn load(
 
 fn offsets(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<i64>, StorageError> {
     match fs.list(dir) {
-        Ok(names) => {
-            Ok(names.iter().filter_map(|name| file_names::base_offset_of(name, SNAPSHOT)).collect())
-        }
+        Ok(names) => Ok(names.iter().filter_map(|name| file_names::base_offset_of(name, SNAPSHOT)).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(source) => Err(StorageError::io(dir, "list", source)),
     }

@@ -194,7 +194,12 @@ enum Walked {
 
 impl Segment {
     /// The first batch whose last offset is not below `offset`, before `end`.
-    pub(super) fn locate(self: &Arc<Self>, offset: i64, end: u64, io: IoMode) -> Result<Option<Located>, ReadError> {
+    pub(super) fn locate(
+        self: &Arc<Self>,
+        offset: i64,
+        end: u64,
+        io: IoMode,
+    ) -> Result<Option<Located>, ReadError> {
         for _ in 0..2 {
             let entry = self.offsets(io)?.at_offset(offset);
             match self.walk_from(entry, |batch| offset <= batch.header.last_offset(), end, io)? {
