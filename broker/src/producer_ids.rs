@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{FileSystem, StorageError, state_file};
+use crate::storage::state_file::{self, StateKind};
+use crate::storage::{FileSystem, StorageError};
 
 /// Ids reserved at a time.
 const BLOCK_SIZE: i64 = 1000;
@@ -16,7 +17,7 @@ const BLOCK_SIZE: i64 = 1000;
 /// Name of the state file in the data directory.
 const FILE_NAME: &str = "producer-ids.state";
 
-const KIND: state_file::Kind = state_file::Kind { magic: *b"SLPI", version: 1 };
+const KIND: StateKind = StateKind { tag: *b"PIDS", version: 1 };
 
 /// Gives out producer ids.
 #[derive(Debug)]

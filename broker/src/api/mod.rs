@@ -28,6 +28,7 @@ mod session;
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
+use crate::checkpoint::Checkpointer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::partition::Appender;
@@ -43,12 +44,16 @@ pub use session::Session;
 pub struct Context {
     /// The broker's settings.
     pub config: Arc<Config>,
+    /// Identity of the data directory, given to clients as the cluster's.
+    pub cluster_id: String,
     /// Topics and partitions.
     pub catalog: Arc<Catalog>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// The way to the commit threads.
     pub appender: Appender,
+    /// Writes checkpoints: a log start that moved must not come back.
+    pub checkpointer: Arc<Checkpointer>,
     /// Ids for idempotent producers.
     pub producer_ids: Arc<ProducerIds>,
     /// The broker's end.

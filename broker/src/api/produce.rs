@@ -149,13 +149,13 @@ async fn check(context: &Context, partition: &Arc<Partition>, bytes: Bytes) -> R
 fn limits(context: &Context, partition: &Partition) -> ProduceLimits {
     let config = partition.config();
     let now_ms = context.clock.now_ms();
-    let oldest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
-    let newest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
+    let oldest = now_ms.saturating_sub(config.timestamp_before_max_ms);
+    let newest = now_ms.saturating_add(config.timestamp_after_max_ms);
     ProduceLimits {
         batch_bytes_max: config.max_message_bytes,
         decompressed_bytes_max: context.config.decompressed_batch_bytes_max,
         check_compressed: context.config.compressed_batch_check,
-        keys_required: config.is_compacted,
+        keys_required: config.cleanup.compact,
         timestamps: oldest..=newest,
     }
 }

@@ -22,7 +22,7 @@ impl Session {
     /// A connection from `peer` that dialled `local`. Unless an address is configured, a client is
     /// told the one that it dialled: that one it can reach.
     pub fn new(peer: SocketAddr, local: SocketAddr, config: &Config) -> Self {
-        let (advertised_host, advertised_port) = match &config.advertised {
+        let (advertised_host, advertised_port) = match &config.advertise {
             Some(address) => (address.host.clone(), address.port),
             None => (unmapped(local).to_string(), local.port()),
         };

@@ -21,9 +21,9 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::error::AppendError;
-use super::{Appended, Partition, ProducedBatch};
+use super::{Appended, FlushTimer, Partition, ProducedBatch};
 use crate::clock::Clock;
-use crate::storage::StorageError;
+use crate::storage::{Bound, StorageError};
 use crate::storage::flush::{Flusher, SyncUnit};
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
@@ -76,6 +76,7 @@ struct Shared {
     arrived: Condvar,
     sync_stage: Mutex<()>,
     flusher: Flusher,
+    flush_timer: Arc<FlushTimer>,
     clock: Arc<dyn Clock>,
     failure: OnceLock<Arc<StorageError>>,
     on_failure: Box<dyn Fn() + Send + Sync>,
@@ -103,6 +104,7 @@ impl Appender {
     /// If a thread cannot be started.
     pub fn start(
         flusher: Flusher,
+        flush_timer: Arc<FlushTimer>,
         clock: Arc<dyn Clock>,
         on_failure: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<(Self, CommitThreads)> {
@@ -112,6 +114,7 @@ impl Appender {
                 arrived: Condvar::new(),
                 sync_stage: Mutex::new(()),
                 flusher,
+                flush_timer,
                 clock,
                 failure: OnceLock::new(),
                 on_failure: Box::new(on_failure),
@@ -187,7 +190,7 @@ impl CommitThreads {
 struct Round {
     units: Vec<SyncUnit>,
     /// Partitions whose watermark moves, with where it moves to.
-    durable: Vec<(Arc<Partition>, crate::storage::Bound)>,
+    durable: Vec<(Arc<Partition>, Bound)>,
     acks: Vec<(oneshot::Sender<AppendResult>, Appended)>,
     synced: Vec<oneshot::Sender<Result<(), AppendError>>>,
 }
@@ -212,7 +215,7 @@ impl Shared {
             }
             let synced = match self.failure.get() {
                 Some(failure) => Err(Arc::clone(failure)),
-                None => self.flusher.sync(&mut round.units).map_err(|error| self.fail(error)),
+                None => self.flusher.sync(&round.units).map_err(|error| self.fail(Arc::new(error))),
             };
             drop(stage);
             match synced {
@@ -293,6 +296,9 @@ impl Shared {
         if let Some(error) = written.failure.take() {
             self.fail(error);
         }
+        if let Some(delay) = written.sync_in {
+            self.flush_timer.schedule(&partition, delay);
+        }
         let waits = written.acks_wait;
         for (job, result) in group.into_iter().zip(written.results) {
             match result {
@@ -309,10 +315,10 @@ impl Shared {
     }
 
     /// Remembers the first failure and tells the server.
-    fn fail(&self, error: StorageError) -> Arc<StorageError> {
+    fn fail(&self, error: Arc<StorageError>) -> Arc<StorageError> {
         let failure = self.failure.get_or_init(|| {
             tracing::error!(%error, "a write or sync failed: nothing is acknowledged any more, the broker stops");
-            Arc::new(error)
+            error
         });
         (self.on_failure)();
         Arc::clone(failure)

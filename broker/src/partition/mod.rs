@@ -9,6 +9,7 @@ mod flush_timer;
 mod offsets;
 mod producer_state;
 mod read;
+mod upkeep;
 mod waiters;
 mod write;
 
@@ -32,6 +33,7 @@ pub use flush_timer::FlushTimer;
 pub use offsets::OffsetsView;
 pub use producer_state::{BatchSeen, NO_PRODUCER_ID, ProducerEntry, SequenceError};
 pub use read::{EpochEnd, FoundOffset, Read, ReadRequest};
+pub use upkeep::{Checkpoint, DeleteRecordsError};
 pub use waiters::{Waiter, Waiters};
 pub use write::{Appended, ProducedBatch};
 
@@ -59,6 +61,8 @@ pub struct Partition {
     index: i32,
     producers_max: usize,
     clock: Arc<dyn Clock>,
+    /// Changes only when the log is opened: no lock.
+    epochs: LeaderEpochs,
     writer: Mutex<Writer>,
     reader: LogReader,
     offsets: Offsets,
@@ -72,7 +76,6 @@ pub struct Partition {
 struct Writer {
     log: Log,
     producers: ProducerStates,
-    epochs: LeaderEpochs,
     /// Records written since the last sync, for `flush.messages`.
     unsynced_records: u64,
     /// A sync by `flush.ms` is scheduled.
@@ -128,9 +131,10 @@ impl Partition {
             reader: log.reader(),
             offsets: Offsets::opened(log.start_offset(), log.end()),
             waiters: Waiters::default(),
+            epochs,
             config: ArcSwap::new(open.config),
             is_deleted: AtomicBool::new(false),
-            writer: Mutex::new(Writer { log, producers, epochs, unsynced_records: 0, is_sync_scheduled: false }),
+            writer: Mutex::new(Writer { log, producers, unsynced_records: 0, is_sync_scheduled: false }),
         };
         Ok((Arc::new(partition), report))
     }
@@ -162,7 +166,7 @@ impl Partition {
 
     /// The leader epoch that new batches get.
     pub fn leader_epoch(&self) -> i32 {
-        self.lock_writer().epochs.current()
+        self.epochs.current()
     }
 
     /// Bytes of all segments.

@@ -1,6 +1,6 @@
 //! The fetch path in a partition: bounds, epochs, and the range of bytes to send.
 //!
-//! Nothing here takes the writer's lock but what asks for leader epochs.
+//! Nothing here takes the writer's lock.
 
 use super::error::ReadError;
 use super::{OffsetsView, Partition};
@@ -117,13 +117,13 @@ impl Partition {
 
     /// The epoch of the record at `offset`; -1 if the log is empty.
     pub fn epoch_at(&self, offset: i64) -> i32 {
-        self.lock_writer().epochs.epoch_at(offset)
+        self.epochs.epoch_at(offset)
     }
 
     /// Where `epoch` ends, the present one at the high watermark.
     pub fn epoch_end(&self, epoch: i32) -> EpochEnd {
         let end = self.offsets.view().high_watermark;
-        match self.lock_writer().epochs.end_of(epoch, end) {
+        match self.epochs.end_of(epoch, end) {
             Some((leader_epoch, end_offset)) => EpochEnd { leader_epoch, end_offset },
             None => EpochEnd { leader_epoch: -1, end_offset: -1 },
         }

@@ -1,18 +1,17 @@
 //! The produce path in a partition: sequence check, offsets, write, watermark.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sendlog_protocol::records::{self, BATCH_HEADER_SIZE, BatchHeader};
 
 use super::error::AppendError;
-use super::producer_state::{NO_PRODUCER_ID, ProducerEntry, SequenceCheck, Undo};
+use super::producer_state::{NO_PRODUCER_ID, SequenceCheck, Undo};
 use super::{Partition, Writer};
-use crate::config::TimestampType;
+use crate::config::topic::TimestampType;
 use crate::storage::flush::SyncUnit;
-use crate::storage::{AppendBatch, Bound, PartitionCheckpoint, StorageError};
+use crate::storage::{AppendBatch, Bound, StorageError};
 
 /// A batch that `records::validate_produced` found good, as it came from the socket.
 #[derive(Debug, Clone)]
@@ -47,8 +46,8 @@ pub(super) struct Written {
     pub(super) sync_in: Option<Duration>,
     /// Bytes appended.
     pub(super) bytes: u64,
-    /// A failure other than a full disk.
-    pub(super) failure: Option<StorageError>,
+    /// A failure other than a full disk: nothing may be acknowledged any more.
+    pub(super) failure: Option<Arc<StorageError>>,
 }
 
 /// A batch ready to be written, and what to do if that fails.
@@ -56,7 +55,6 @@ struct Prepared {
     result: usize,
     header: BatchHeader,
     header_bytes: [u8; BATCH_HEADER_SIZE],
-    log_append_time_ms: i64,
     undo: Option<Undo>,
 }
 
@@ -89,7 +87,7 @@ impl Partition {
     ) -> Vec<Prepared> {
         let config = self.config.load();
         let log_start_offset = self.offsets.view().log_start;
-        let leader_epoch = writer.epochs.current();
+        let leader_epoch = self.epochs.current();
         let mut next_offset = writer.log.end_offset();
         let mut prepared = Vec::new();
         for batch in batches {
@@ -111,7 +109,7 @@ impl Partition {
             }
             let mut log_append_time_ms = -1;
             let mut header_bytes = header_of(&batch.bytes);
-            if config.message_timestamp_type == TimestampType::LogAppendTime {
+            if config.timestamp_type == TimestampType::LogAppendTime {
                 log_append_time_ms = now_ms;
                 let records = batch.bytes.get(BATCH_HEADER_SIZE..).unwrap_or_default();
                 records::stamp_log_append_time(&mut header_bytes, records, now_ms);
@@ -128,7 +126,7 @@ impl Partition {
             results.push(Ok(Appended { base_offset: next_offset, log_append_time_ms, log_start_offset }));
             next_offset = header.next_offset();
             let result = results.len() - 1;
-            prepared.push(Prepared { result, header, header_bytes, log_append_time_ms, undo });
+            prepared.push(Prepared { result, header, header_bytes, undo });
         }
         prepared
     }
@@ -160,12 +158,7 @@ impl Partition {
                 writer.unsynced_records += records.sum::<u64>();
                 writer.producers.shrink_to(self.producers_max);
             }
-            Err(error) => {
-                for one in prepared.into_iter().rev() {
-                    one.undo.into_iter().for_each(|undo| writer.producers.undo(undo));
-                }
-                refuse_all(error, written);
-            }
+            Err(error) => refuse(writer, prepared, error, written),
         }
     }
 
@@ -174,10 +167,7 @@ impl Partition {
         let end = writer.log.end();
         self.offsets.advance_log_end(end);
         let config = self.config.load();
-        if config.flush_messages <= 1
-            || config.flush_messages <= writer.unsynced_records
-            || config.flush_ms == 0
-        {
+        if config.syncs_before_ack() || config.flush_messages.unsigned_abs() <= writer.unsynced_records {
             written.acks_wait = true;
             written.units = writer.log.take_dirty();
             written.end = Some(end);
@@ -187,10 +177,10 @@ impl Partition {
         if self.offsets.advance_undurable(end) {
             self.waiters.wake_all();
         }
-        let is_finite = config.flush_ms < i64::MAX.unsigned_abs();
-        if is_finite && 0 < writer.unsynced_records && !writer.is_sync_scheduled {
+        let is_due_once = config.flush_ms < i64::MAX && 0 < writer.unsynced_records;
+        if is_due_once && !writer.is_sync_scheduled {
             writer.is_sync_scheduled = true;
-            written.sync_in = Some(Duration::from_millis(config.flush_ms));
+            written.sync_in = Some(Duration::from_millis(config.flush_ms.unsigned_abs()));
         }
     }
 
@@ -212,44 +202,6 @@ impl Partition {
             self.waiters.wake_all();
         }
     }
-
-    /// What a start after a crash can rely on: the durable end, and the producers as of there.
-    ///
-    /// A batch behind the durable end is left out of the producers: after a power cut it would be
-    /// gone, and its retry must not be taken for a duplicate.
-    pub fn checkpoint(&self) -> (PartitionCheckpoint, Vec<(i64, ProducerEntry)>) {
-        let writer = self.lock_writer();
-        let durable = self.offsets.durable();
-        let producers = writer.producers.entries().filter_map(|(id, entry)| {
-            let mut entry = entry.clone();
-            entry.batches.retain(|seen| seen.base_offset < durable.offset);
-            (!entry.batches.is_empty()).then_some((id, entry))
-        });
-        (writer.log.checkpoint(durable), producers.collect())
-    }
-
-    /// Whether anything was appended, or the start moved, since this was last asked.
-    pub fn take_changed(&self) -> bool {
-        self.is_changed.swap(false, Ordering::AcqRel)
-    }
-
-    /// Deletes all records below `before`, -1 meaning the high watermark; returns the log start.
-    ///
-    /// # Errors
-    /// `None` if `before` is not within the log.
-    pub fn delete_records(&self, before: i64) -> Result<i64, DeleteRecordsError> {
-        let mut writer = self.lock_writer();
-        let offsets = self.offsets.view();
-        let before = if before == -1 { offsets.high_watermark } else { before };
-        if before < 0 || offsets.high_watermark < before {
-            return Err(DeleteRecordsError::OutOfRange);
-        }
-        if before <= offsets.log_start {
-            return Ok(offsets.log_start);
-        }
-        self.advance_start(&mut writer, before)?;
-        Ok(before)
-    }
 }
 
 fn header_of(batch: &Bytes) -> [u8; BATCH_HEADER_SIZE] {
@@ -261,19 +213,24 @@ fn header_of(batch: &Bytes) -> [u8; BATCH_HEADER_SIZE] {
     header
 }
 
-/// Turns every append of a round that could not be written into a refusal.
-fn refuse_all(error: StorageError, written: &mut Written) {
+/// Takes back what was prepared and could not be written. On a full disk the log is unchanged and
+/// goes on; any other failure ends it.
+fn refuse(writer: &mut Writer, prepared: Vec<Prepared>, error: StorageError, written: &mut Written) {
     let is_full = error.is_full();
-    let shared = Arc::new(error);
-    for result in &mut written.results {
-        if result.is_ok() {
-            *result = Err(match is_full {
-                true => AppendError::Full(Arc::clone(&shared)),
-                false => AppendError::Poisoned(Arc::clone(&shared)),
-            });
+    let error = Arc::new(error);
+    for one in prepared.into_iter().rev() {
+        if let Some(undo) = one.undo {
+            writer.producers.undo(undo);
+        }
+        let refusal = match is_full {
+            true => AppendError::Full(Arc::clone(&error)),
+            false => AppendError::Poisoned(Arc::clone(&error)),
+        };
+        if let Some(result) = written.results.get_mut(one.result) {
+            *result = Err(refusal);
         }
     }
     if !is_full {
-        written.failure = Some(shared);
+        written.failure = Some(error);
     }
 }
