@@ -88,7 +88,8 @@ impl Edit {
     ) -> Result<String, TopicConfigError> {
         let known = topic::known(&self.name)?;
         if !matches!(known.setting.kind, Kind::List(_)) {
-            let operation = if matches!(self.operation, Operation::Append(_)) { "APPEND" } else { "SUBTRACT" };
+            let operation =
+                if matches!(self.operation, Operation::Append(_)) { "APPEND" } else { "SUBTRACT" };
             return Err(TopicConfigError::NotAList { operation, name: known.setting.name });
         }
         let mut list = words(&topic::resolve(known, broker, overrides).value);
@@ -108,9 +109,7 @@ mod tests {
     fn edited(before: &[(&str, &str)], name: &str, operation: Operation) -> Result<Overrides, String> {
         let before = before.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let edit = Edit { name: name.to_owned(), operation };
-        Alteration::Edit(vec![edit])
-            .apply(&Settings::default(), &before)
-            .map_err(|error| error.to_string())
+        Alteration::Edit(vec![edit]).apply(&Settings::default(), &before).map_err(|error| error.to_string())
     }
 
     fn value(result: Result<Overrides, String>, name: &str) -> Option<String> {
@@ -134,7 +133,10 @@ mod tests {
         };
         assert_eq!(policy(&[], Operation::Append("compact".into())), "delete,compact");
         assert_eq!(policy(&[], Operation::Append("delete".into())), "delete");
-        assert_eq!(policy(&[("cleanup.policy", "compact,delete")], Operation::Subtract("delete".into())), "compact");
+        assert_eq!(
+            policy(&[("cleanup.policy", "compact,delete")], Operation::Subtract("delete".into())),
+            "compact"
+        );
         assert_eq!(policy(&[], Operation::Subtract("delete,compact".into())), "");
         assert!(edited(&[], "cleanup.policy", Operation::Append("shred".into())).is_err());
     }

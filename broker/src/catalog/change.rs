@@ -1,4 +1,5 @@
-//! Changes of the catalog: create, delete, grow, alter. Each takes a whole request, writes the state file once and publishes once.
+//! Changes of the catalog: create, delete, grow, alter. Each takes a whole request, writes the state file
+//! once and publishes once.
 
 use std::sync::Arc;
 
@@ -87,8 +88,9 @@ impl Catalog {
 
     /// Deletes topics by id. For each whether it is gone.
     ///
-    /// A deleted topic is gone for clients when the state file says so; its files are removed after that, before this returns.
-    /// Files that cannot be removed are tried again at the next start. Blocks on the disk.
+    /// A deleted topic is gone for clients when the state file says so; its files are removed after that,
+    /// before this returns. Files that cannot be removed are tried again at the next start. Blocks on the
+    /// disk.
     pub fn delete(&self, ids: &[Uuid]) -> Vec<Result<(), TopicError>> {
         let mut changing = self.lock_changing();
         let mut next = Topics::clone(&self.load());
@@ -102,7 +104,9 @@ impl Catalog {
             return results;
         }
         let deleting_before = changing.deleting.len();
-        changing.deleting.extend(gone.iter().map(|topic| StoredTopic { overrides: Vec::new(), ..topic.to_stored() }));
+        changing
+            .deleting
+            .extend(gone.iter().map(|topic| StoredTopic { overrides: Vec::new(), ..topic.to_stored() }));
         if let Err(error) = self.publish(&mut changing, next) {
             changing.deleting.truncate(deleting_before);
             return refuse_all_on(Err(error), results);
@@ -111,7 +115,8 @@ impl Catalog {
             changing.release(&topic.name);
             self.remove_files(&mut changing, &topic);
         }
-        // The list on disk may be longer than what is left to do. A full disk is no reason to worry about that now.
+        // The list on disk may be longer than what is left to do. A full disk is no reason to worry about
+        // that now.
         if let Err(error) = self.save(&mut changing, &self.load()) {
             tracing::warn!(%error, "deleted topics stay noted in the catalog until its next change");
         }
@@ -273,8 +278,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Writes the state file. Out of room, it is as it was; after any other failure it may be old or new, and a start would tell
-    /// another story than readers were told: no change is possible from then on.
+    /// Writes the state file. Out of room, it is as it was; after any other failure it may be old or new,
+    /// and a start would tell another story than readers were told: no change is possible from then on.
     fn save(&self, changing: &mut Changing, topics: &Topics) -> Result<(), Arc<StorageError>> {
         if let Some(failure) = &changing.failure {
             return Err(Arc::clone(failure));
@@ -284,12 +289,17 @@ impl Catalog {
             deleting: changing.deleting.clone(),
         };
         let files = self.env.files.as_ref();
-        let Err(error) = state_file::save(files, &self.state_path(), state::KIND, &stored) else { return Ok(()) };
+        let Err(error) = state_file::save(files, &self.state_path(), state::KIND, &stored) else {
+            return Ok(());
+        };
         let is_full = error.is_full();
         let error = Arc::new(StorageError::from(error));
         if !is_full {
             changing.failure = Some(Arc::clone(&error));
-            (self.on_failure)(&error);
+            tracing::error!(%error, "the catalog cannot be written");
+            if let Some(stop) = self.on_failure.get() {
+                stop();
+            }
         }
         Err(error)
     }
@@ -356,7 +366,10 @@ fn hand_over_config(topic: &Topic, before: Option<&TopicConfig>) {
 }
 
 fn warn_of_compaction(topic: &str) {
-    tracing::warn!(topic, "cleanup.policy=compact: every record needs a key; compaction does not run yet, nothing is removed");
+    tracing::warn!(
+        topic,
+        "cleanup.policy=compact: every record needs a key; compaction does not run yet, nothing is removed"
+    );
 }
 
 /// The results, or a refusal for each if the catalog could not be written.
@@ -369,8 +382,8 @@ fn refuse_all_on<T>(
     results.into_iter().map(refuse).collect()
 }
 
-/// A random id that is none of Kafka's reserved ones and does not begin with `-` in base64, which command lines would take
-/// for a flag.
+/// A random id that is none of Kafka's reserved ones and does not begin with `-` in base64, which command
+/// lines would take for a flag.
 fn new_id() -> Uuid {
     const BASE64_OF_DASH: u8 = 62;
     loop {

@@ -68,7 +68,7 @@ impl From<StorageError> for TopicError {
 
 /// Why the catalog cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum CatalogError {
     /// The state file or a log cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -1,7 +1,8 @@
 //! Topics, their partitions and configurations.
 //!
-//! Readers take a snapshot, by name or by id, and wait for nobody. Changes are made one at a time under a lock and are in the
-//! state file before they are visible; [`change`] has them. What a record is, and who may do what, is not known here.
+//! Readers take a snapshot, by name or by id, and wait for nobody. Changes are made one at a time under a
+//! lock and are in the state file before they are visible; [`change`] has them. What a record is, and who
+//! may do what, is not known here.
 
 pub mod alteration;
 mod change;
@@ -15,7 +16,7 @@ mod topics;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use uuid::Uuid;
@@ -25,15 +26,14 @@ use crate::partition::{Partition, PartitionEnv};
 use crate::storage::StorageError;
 
 pub use change::{Apply, Growth, NewTopic};
-pub use error::{OpenError, TopicError};
-pub use open::{Opened, Resumption};
+pub use error::{CatalogError, TopicError};
 pub use topic::Topic;
 pub use topics::Topics;
 
 use state::StoredTopic;
 
-/// Called once, with the failure after which no change is possible.
-pub type OnFailure = Box<dyn Fn(&StorageError) + Send + Sync>;
+/// Called once, after a failed write of the catalog.
+type OnFailure = Box<dyn Fn() + Send + Sync>;
 
 /// All topics of the broker.
 pub struct Catalog {
@@ -42,7 +42,7 @@ pub struct Catalog {
     current: ArcSwap<Topics>,
     /// Held during a change; never by readers.
     changing: Mutex<Changing>,
-    on_failure: OnFailure,
+    on_failure: OnceLock<OnFailure>,
 }
 
 /// What only changes need.
@@ -84,6 +84,35 @@ impl Catalog {
     /// A partition of a topic.
     pub fn partition(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {
         self.load().by_name(topic)?.partition(index)
+    }
+
+    /// How many topics there are.
+    pub fn topic_count(&self) -> usize {
+        self.load().len()
+    }
+
+    /// How many partitions all topics have together.
+    pub fn partition_count(&self) -> usize {
+        self.load().partition_count()
+    }
+
+    /// Every partition at this moment.
+    pub fn partitions(&self) -> impl Iterator<Item = Arc<Partition>> + use<> {
+        let topics = self.topics();
+        let all: Vec<_> = topics.iter().flat_map(|topic| topic.partitions()).cloned().collect();
+        all.into_iter()
+    }
+
+    /// Has `stop` called when a write of the catalog fails, other than for want of room: what the disk
+    /// holds is not known then, and the broker should end. Only the first call counts.
+    pub fn on_failure(&self, stop: impl Fn() + Send + Sync + 'static) {
+        // A second caller has nothing to add: one is enough to stop the broker.
+        let _ = self.on_failure.set(Box::new(stop));
+    }
+
+    /// The write that failed, if one did.
+    pub fn failure(&self) -> Option<Arc<StorageError>> {
+        self.lock_changing().failure.clone()
     }
 
     fn load(&self) -> Guard<Arc<Topics>> {

@@ -2,77 +2,56 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use uuid::Uuid;
 
-use super::error::OpenError;
+use super::error::CatalogError;
 use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
-use super::{Catalog, Changing, OnFailure, folder, name};
-use crate::config::{Config, TopicConfig};
+use super::{Catalog, Changing, folder, name};
+use crate::checkpoint::Restored;
 use crate::config::topic::{self, Overrides};
-use crate::partition::{OpenPartition, Partition, PartitionEnv, ProducerEntry};
+use crate::config::{Config, TopicConfig};
+use crate::partition::{OpenPartition, Partition, PartitionEnv};
 use crate::storage::files::FileSystem;
 use crate::storage::state_file;
-use crate::storage::{RecoveryReport, Resume, StorageError};
-
-/// What is known of a partition from before the start.
-#[derive(Debug)]
-pub struct Resumption {
-    /// How far its log can be trusted.
-    pub resume: Resume,
-    /// Its producers as of there.
-    pub producers: Vec<(i64, ProducerEntry)>,
-}
-
-/// An open catalog.
-#[derive(Debug)]
-pub struct Opened {
-    /// The catalog.
-    pub catalog: Catalog,
-    /// What opening each partition came to.
-    pub recovered: Vec<(Arc<Partition>, RecoveryReport)>,
-}
+use crate::storage::{RecoveryReport, StorageError};
 
 impl Catalog {
-    /// Reads the state file, finishes deletions that a crash interrupted, and opens every partition as `resumption` says for
-    /// its topic id and number. A folder that no topic claims is left alone, and named in the log.
+    /// Reads the state file, finishes deletions that a crash interrupted, and opens every partition from
+    /// where `restored` says. A folder that no topic claims is left alone, and named in the log.
     ///
     /// # Errors
     /// A state file or a log that cannot be read or must not be repaired.
     pub fn open(
         env: Arc<PartitionEnv>,
         config: Arc<Config>,
-        on_failure: OnFailure,
-        resumption: &mut dyn FnMut(Uuid, i32) -> Resumption,
-    ) -> Result<Opened, OpenError> {
+        mut restored: Restored,
+    ) -> Result<Self, CatalogError> {
         let path = env.data_dir.join(state::FILE_NAME);
-        let stored: Option<StoredCatalog> = state_file::load(env.files.as_ref(), &path, state::KIND)
-            .map_err(StorageError::from)?;
-        let stored = stored.unwrap_or_default();
+        let loaded = state_file::load::<StoredCatalog>(env.files.as_ref(), &path, state::KIND);
+        let stored = loaded.map_err(StorageError::from)?.unwrap_or_default();
         let mut changing = Changing::default();
-        let finish = |deleting: &StoredTopic| !finish_deletion(&env, deleting);
-        changing.deleting = stored.deleting.into_iter().filter(finish).collect();
+        let mut deleting = stored.deleting;
+        deleting.retain(|deleting| !finish_deletion(&env, deleting));
+        changing.deleting = deleting;
         let mut topics = Topics::default();
-        let mut recovered = Vec::new();
         for stored_topic in stored.topics {
             name::check(&stored_topic.name)?;
-            let topic = open_topic(&env, &config, stored_topic, resumption, &mut recovered)?;
+            let topic = open_topic(&env, &config, stored_topic, &mut restored)?;
             changing.claim(&topic.name);
             topics.put(Arc::new(topic));
         }
         warn_of_unclaimed_folders(&env, &topics)?;
-        let catalog = Self {
+        Ok(Self {
             env,
             config,
             current: ArcSwap::new(Arc::new(topics)),
             changing: Mutex::new(changing),
-            on_failure,
-        };
-        Ok(Opened { catalog, recovered })
+            on_failure: OnceLock::new(),
+        })
     }
 }
 
@@ -80,15 +59,14 @@ fn open_topic(
     env: &PartitionEnv,
     config: &Config,
     stored: StoredTopic,
-    resumption: &mut dyn FnMut(Uuid, i32) -> Resumption,
-    recovered: &mut Vec<(Arc<Partition>, RecoveryReport)>,
-) -> Result<Topic, OpenError> {
+    restored: &mut Restored,
+) -> Result<Topic, CatalogError> {
     let id = stored.uuid();
     let name: Arc<str> = stored.name.into();
     let (overrides, topic_config) = settings_of(config, &name, stored.overrides);
     let mut partitions = Vec::new();
     for index in 0..stored.partitions {
-        let Resumption { resume, producers } = resumption(id, index);
+        let (resume, producers) = restored.take(id, index);
         let open = OpenPartition {
             topic: Arc::clone(&name),
             topic_id: id,
@@ -98,14 +76,23 @@ fn open_topic(
             producers,
         };
         let (partition, report) = Partition::open(env, open)?;
-        recovered.push((Arc::clone(&partition), report));
+        tell(&partition, &report);
         partitions.push(partition);
     }
     let overrides = Arc::new(overrides);
     Ok(Topic { name, id, partitions: partitions.into(), config: topic_config, overrides })
 }
 
-/// The stored settings that this program and its configuration allow; it may be older than the one that stored them.
+/// Says what a crash took, if it took anything.
+fn tell(partition: &Partition, report: &RecoveryReport) {
+    if 0 < report.cut_bytes {
+        let (topic, index, bytes) = (partition.topic(), partition.index(), report.cut_bytes);
+        tracing::warn!(%topic, index, bytes, "a torn end, never acknowledged, was cut off the log");
+    }
+}
+
+/// The stored settings that this program and its configuration allow; it may be older than the one that
+/// stored them.
 fn settings_of(config: &Config, name: &str, stored: Vec<(String, String)>) -> (Overrides, Arc<TopicConfig>) {
     let mut overrides = Overrides::new();
     for (key, value) in stored {
@@ -155,7 +142,7 @@ fn remove_folder(files: &dyn FileSystem, path: &Path) -> io::Result<()> {
 }
 
 /// Folders that look like a partition's and are none. They may hold data that somebody wants: they stay.
-fn warn_of_unclaimed_folders(env: &PartitionEnv, topics: &Topics) -> Result<(), OpenError> {
+fn warn_of_unclaimed_folders(env: &PartitionEnv, topics: &Topics) -> Result<(), CatalogError> {
     let names = env.files.list(&env.data_dir).map_err(|source| StorageError::Io {
         path: env.data_dir.clone(),
         op: "list",

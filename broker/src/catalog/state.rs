@@ -1,12 +1,12 @@
-//! The catalog as it is stored: state file `catalog`, kind `CATA`.
+//! The catalog as it is stored: state file `catalog.state`, kind `CATA`.
 //!
 //! | field | bytes |
 //! |---|---|
 //! | topics | count, then each: name, id (16 bytes), partitions (i32), settings (count, then name and value each) |
 //! | deleting | count, then each: name, id, partitions, no settings |
 //!
-//! A topic moves from `topics` to `deleting` in one write, its folders are removed, and a second write forgets it: a crash in
-//! between is finished at the next start.
+//! A topic moves from `topics` to `deleting` in one write, its folders are removed, and a second write
+//! forgets it: a crash in between is finished at the next start.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,14 +14,14 @@ use uuid::Uuid;
 use crate::storage::state_file::StateKind;
 
 /// Kind and version of the state file.
-pub const KIND: StateKind = StateKind { tag: *b"CATA", version: 1 };
+pub(super) const KIND: StateKind = StateKind { tag: *b"CATA", version: 1 };
 
 /// Name of the state file in the data directory.
-pub const FILE_NAME: &str = "catalog";
+pub(super) const FILE_NAME: &str = "catalog.state";
 
 /// Everything that the catalog must remember.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct StoredCatalog {
+pub(super) struct StoredCatalog {
     /// Topics that exist.
     pub topics: Vec<StoredTopic>,
     /// Topics that are gone, some of whose files may be left.
@@ -30,7 +30,7 @@ pub struct StoredCatalog {
 
 /// A topic, existing or gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredTopic {
+pub(super) struct StoredTopic {
     /// Its name.
     pub name: String,
     /// Its id, as [`Uuid::into_bytes`].
@@ -44,7 +44,7 @@ pub struct StoredTopic {
 impl StoredTopic {
     /// The id.
     #[must_use]
-    pub fn uuid(&self) -> Uuid {
+    pub(super) fn uuid(&self) -> Uuid {
         Uuid::from_bytes(self.id)
     }
 }
