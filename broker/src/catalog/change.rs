@@ -79,7 +79,7 @@ impl Catalog {
                 *id = Uuid::nil();
             }
         } else {
-            for topic in added.iter().filter(|topic| topic.config.is_compacted) {
+            for topic in added.iter().filter(|topic| topic.config.cleanup.compact) {
                 warn_of_compaction(&topic.name);
             }
         }
@@ -360,7 +360,7 @@ fn hand_over_config(topic: &Topic, before: Option<&TopicConfig>) {
     for partition in &topic.partitions {
         partition.set_config(Arc::clone(&topic.config));
     }
-    if topic.config.is_compacted && before.is_none_or(|before| !before.is_compacted) {
+    if topic.config.cleanup.compact && before.is_none_or(|before| !before.cleanup.compact) {
         warn_of_compaction(&topic.name);
     }
 }

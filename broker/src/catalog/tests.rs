@@ -178,7 +178,7 @@ fn settings_change_for_topic_and_partitions() {
     assert_eq!(catalog.partition("a", 0).unwrap().config().segment_bytes, 2048);
     drop(catalog);
     let catalog = open(&dir);
-    assert!(catalog.partition("a", 0).unwrap().config().is_compacted);
+    assert!(catalog.partition("a", 0).unwrap().config().cleanup.compact);
     catalog.alter(vec![("a".into(), Alteration::Replace(Overrides::new()))], Apply::Now).remove(0).unwrap();
     assert_eq!(catalog.partition("a", 0).unwrap().config().segment_bytes, 1 << 30);
     assert!(catalog.alter(vec![("b".into(), set("retention.ms", "1"))], Apply::Now)[0].is_err());

@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 pub use args::Args;
 pub use error::ConfigError;
-pub use topic::{TimestampType, TopicConfig};
+pub use topic::TopicConfig;
 
 use error::Origin;
 use host_port::HostPort;
 use settings::Settings;
-use topic::{FlushMode, NEVER, Overrides, TopicConfigError};
+use topic::{FlushMode, Overrides, TopicConfigError};
 
 /// Largest configuration file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -41,7 +41,7 @@ pub struct Config {
     /// `listeners`.
     pub listen: HostPort,
     /// `advertised.listeners`; `None` tells every client the address that it dialled.
-    pub advertised: Option<HostPort>,
+    pub advertise: Option<HostPort>,
     /// `node.id`.
     pub node_id: i32,
     /// `broker.rack`.
@@ -155,9 +155,9 @@ impl Config {
                 .to_owned();
         }
         let limits = match (topic.flush_messages, topic.flush_ms) {
-            (NEVER, NEVER) => "when the kernel writes them".to_owned(),
-            (NEVER, ms) => format!("within {ms} ms"),
-            (messages, NEVER) => format!("after {messages} records"),
+            (i64::MAX, i64::MAX) => "when the kernel writes them".to_owned(),
+            (i64::MAX, ms) => format!("within {ms} ms"),
+            (messages, i64::MAX) => format!("after {messages} records"),
             (messages, ms) => format!("after {messages} records or {ms} ms"),
         };
         format!("acknowledged records reach the disk {limits}; a crash of the machine may lose the last ones")
@@ -170,7 +170,7 @@ impl Config {
         Ok(Self {
             data_dir,
             listen: settings.read("listeners", one_listener)?.expect("listeners has a default"),
-            advertised: settings.read("advertised.listeners", reachable)?,
+            advertise: settings.read("advertised.listeners", advertised)?,
             node_id: settings.number("node.id"),
             rack: settings.read("broker.rack", |rack| Ok(rack.to_owned()))?,
             num_partitions: settings.number("num.partitions"),
@@ -280,7 +280,7 @@ fn one_listener(text: &str) -> Result<HostPort, String> {
     text.parse()
 }
 
-fn reachable(text: &str) -> Result<HostPort, String> {
+fn advertised(text: &str) -> Result<HostPort, String> {
     let address = one_listener(text)?;
     if address.port == 0 {
         return Err("clients cannot connect to port 0".to_owned());

@@ -22,7 +22,7 @@ fn load_file(text: &str, flags: &[&str]) -> Result<Config, String> {
 fn defaults_are_what_people_expect() {
     let config = load(&[]).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:9092");
-    assert_eq!(config.advertised, None);
+    assert_eq!(config.advertise, None);
     assert_eq!(config.num_partitions, 1);
     assert!(config.auto_create_topics && config.sendfile && config.compressed_batch_check);
     assert_eq!(config.topic_defaults.max_message_bytes, 1_048_588);

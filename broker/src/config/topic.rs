@@ -13,19 +13,19 @@ pub type Overrides = BTreeMap<String, String>;
 /// Checked settings of a topic, as the log and the produce path need them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicConfig {
-    /// `cleanup.policy` has `compact`: every record needs a key. Compaction itself does not run yet.
-    pub is_compacted: bool,
+    /// What happens to old records.
+    pub cleanup: CleanupPolicy,
     /// Largest record batch that may be produced.
     pub max_message_bytes: usize,
     /// Whose clock stamps records.
-    pub message_timestamp_type: TimestampType,
+    pub timestamp_type: TimestampType,
     /// How far a record's timestamp may be behind the broker's clock; `i64::MAX` is any distance.
-    pub message_timestamp_before_max_ms: i64,
+    pub timestamp_before_max_ms: i64,
     /// How far a record's timestamp may be ahead of the broker's clock; `i64::MAX` is any distance.
-    pub message_timestamp_after_max_ms: i64,
-    /// Age from which segments are removed; `None` keeps them, also where `cleanup.policy` has no `delete`.
-    pub retention_ms: Option<u64>,
-    /// Size of a partition from which its oldest segments are removed; `None` is no limit, as above.
+    pub timestamp_after_max_ms: i64,
+    /// Age from which segments are removed; `None` keeps them.
+    pub retention_ms: Option<i64>,
+    /// Size of a partition from which its oldest segments are removed; `None` is no limit.
     pub retention_bytes: Option<u64>,
     /// Size from which a segment is rolled.
     pub segment_bytes: u64,
@@ -35,14 +35,20 @@ pub struct TopicConfig {
     pub segment_index_bytes: u32,
     /// Bytes between two index entries.
     pub index_interval_bytes: u32,
-    /// 1: synced before the acknowledgement; more: when so many records wait for a sync. [`NEVER`] is none.
-    pub flush_messages: u64,
-    /// Synced at the latest so long after the acknowledgement; 0: before it. [`NEVER`] is no limit.
-    pub flush_ms: u64,
+    /// 1: synced before the acknowledgement; more: synced when so many records wait for it.
+    pub flush_messages: i64,
+    /// Synced at the latest so long after the acknowledgement; 0: before it.
+    pub flush_ms: i64,
 }
 
-/// The value of `flush_messages` and `flush_ms` that asks for no sync.
-pub const NEVER: u64 = i64::MAX.unsigned_abs();
+/// `cleanup.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanupPolicy {
+    /// Segments past the retention limits are removed.
+    pub delete: bool,
+    /// Records need keys; compaction itself does not run yet.
+    pub compact: bool,
+}
 
 /// `message.timestamp.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,25 +138,26 @@ impl TopicConfig {
             )));
         }
         let cleanup = values.list("cleanup.policy")?;
-        let has = |policy: &str| cleanup.iter().any(|word| word == policy);
-        let limit = |limit: i64| u64::try_from(limit).ok().filter(|_| has("delete"));
         Ok(Self {
-            is_compacted: has("compact"),
+            cleanup: CleanupPolicy {
+                delete: cleanup.iter().any(|word| word == "delete"),
+                compact: cleanup.iter().any(|word| word == "compact"),
+            },
             max_message_bytes: values.number("max.message.bytes")?,
-            message_timestamp_type: match values.text("message.timestamp.type").as_str() {
+            timestamp_type: match values.text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
             },
-            message_timestamp_before_max_ms: values.whole("message.timestamp.before.max.ms")?,
-            message_timestamp_after_max_ms: values.whole("message.timestamp.after.max.ms")?,
-            retention_ms: limit(values.whole("retention.ms")?),
-            retention_bytes: limit(values.whole("retention.bytes")?),
+            timestamp_before_max_ms: values.whole("message.timestamp.before.max.ms")?,
+            timestamp_after_max_ms: values.whole("message.timestamp.after.max.ms")?,
+            retention_ms: Some(values.whole("retention.ms")?).filter(|limit| 0 <= *limit),
+            retention_bytes: u64::try_from(values.whole("retention.bytes")?).ok(),
             segment_bytes: values.number("segment.bytes")?,
             segment_ms: values.whole("segment.ms")?,
             segment_index_bytes: values.number("segment.index.bytes")?,
             index_interval_bytes: values.number("index.interval.bytes")?,
-            flush_messages: values.number("flush.messages")?,
-            flush_ms: values.number("flush.ms")?,
+            flush_messages: values.whole("flush.messages")?,
+            flush_ms: values.whole("flush.ms")?,
         })
     }
 
@@ -419,15 +426,15 @@ mod tests {
             let config = config(on_broker, on_topic);
             (config.flush_messages, config.flush_ms, config.syncs_before_ack())
         };
-        assert_eq!(flush(&[], &[]), (1, NEVER, true));
-        assert_eq!(flush(&[], &[("flush.ms", "100")]), (NEVER, 100, false));
-        assert_eq!(flush(&[], &[("flush.messages", "50")]), (50, NEVER, false));
+        assert_eq!(flush(&[], &[]), (1, i64::MAX, true));
+        assert_eq!(flush(&[], &[("flush.ms", "100")]), (i64::MAX, 100, false));
+        assert_eq!(flush(&[], &[("flush.messages", "50")]), (50, i64::MAX, false));
         assert_eq!(flush(&[], &[("flush.messages", "1"), ("flush.ms", "100")]), (1, 100, true));
-        assert_eq!(flush(&[("sendlog.flush", "interval:20")], &[]), (NEVER, 20, false));
-        assert_eq!(flush(&[("sendlog.flush", "os")], &[]), (NEVER, NEVER, false));
-        assert_eq!(flush(&[("sendlog.flush", "os")], &[("flush.messages", "1")]), (1, NEVER, true));
-        assert_eq!(flush(&[("log.flush.interval.ms", "9")], &[]), (NEVER, 9, false));
-        assert_eq!(flush(&[("sendlog.flush", "os")], &[("flush.ms", "0")]), (NEVER, 0, true));
+        assert_eq!(flush(&[("sendlog.flush", "interval:20")], &[]), (i64::MAX, 20, false));
+        assert_eq!(flush(&[("sendlog.flush", "os")], &[]), (i64::MAX, i64::MAX, false));
+        assert_eq!(flush(&[("sendlog.flush", "os")], &[("flush.messages", "1")]), (1, i64::MAX, true));
+        assert_eq!(flush(&[("log.flush.interval.ms", "9")], &[]), (i64::MAX, 9, false));
+        assert_eq!(flush(&[("sendlog.flush", "os")], &[("flush.ms", "0")]), (i64::MAX, 0, true));
     }
 
     #[test]
@@ -459,14 +466,10 @@ mod tests {
 
     #[test]
     fn cleanup_policies_are_read() {
-        let cleanup = |value| {
-            let config = config(&[], &[("cleanup.policy", value), ("retention.bytes", "7")]);
-            (config.is_compacted, config.retention_ms, config.retention_bytes)
-        };
-        assert_eq!(cleanup("delete"), (false, Some(604_800_000), Some(7)));
-        assert_eq!(cleanup("compact,delete"), (true, Some(604_800_000), Some(7)));
-        assert_eq!(cleanup("compact"), (true, None, None));
-        assert_eq!(cleanup(""), (false, None, None));
+        let cleanup = |value| config(&[], &[("cleanup.policy", value)]).cleanup;
+        assert_eq!(cleanup("delete"), CleanupPolicy { delete: true, compact: false });
+        assert_eq!(cleanup("compact,delete"), CleanupPolicy { delete: true, compact: true });
+        assert_eq!(cleanup(""), CleanupPolicy { delete: false, compact: false });
     }
 
     #[test]
