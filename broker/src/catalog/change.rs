@@ -147,7 +147,7 @@ impl Catalog {
     /// Changes what topics set. For each whether it is done. Blocks on the disk.
     pub fn alter(&self, wanted: Vec<(String, Alteration)>, apply: Apply) -> Vec<Result<(), TopicError>> {
         self.change_topics(wanted, apply, |next, (name, alteration)| {
-            let topic = next.by_name(&name).ok_or(TopicError::Unknown)?;
+            let topic = next.by_name(&name).ok_or(TopicError::NothingToAlter(name))?;
             let overrides = alteration.apply(&self.config.settings, &topic.overrides)?;
             let config = self.effective(&overrides)?;
             Ok(Topic {

@@ -33,6 +33,9 @@ pub enum TopicError {
     /// No topic has the name or id.
     #[error("This server does not host this topic-partition.")]
     Unknown,
+    /// No topic has the name whose settings were to change.
+    #[error("The topic '{0}' does not exist.")]
+    NothingToAlter(String),
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] TopicConfigError),

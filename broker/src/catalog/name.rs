@@ -17,8 +17,8 @@ pub enum NameError {
     #[error("Topic name is invalid: the empty string is not allowed")]
     Empty,
     /// `.` or `..`, which are folders.
-    #[error("Topic name is invalid: '.' or '..' is not allowed")]
-    Dots,
+    #[error("Topic name is invalid: '{0}' is not allowed")]
+    Dots(&'static str),
     /// Too many characters.
     #[error("Topic name is invalid: the length of '{name}' is longer than the max allowed length 249")]
     TooLong {
@@ -44,8 +44,8 @@ pub fn check(name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
-    if name == "." || name == ".." {
-        return Err(NameError::Dots);
+    if let Some(dots) = [".", ".."].into_iter().find(|dots| *dots == name) {
+        return Err(NameError::Dots(dots));
     }
     if LENGTH_MAX < name.len() {
         // A name may be as long as a request; what is sent back need not be.
