@@ -8,9 +8,8 @@ use uuid::Uuid;
 use crate::schema::Kind;
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
-/// Room reserved for an array before its elements are read: at most this many bytes for each byte that
-/// remains. Longer arrays grow as their elements arrive, so that a false count costs little.
-const RESERVED_PER_INPUT_BYTE: usize = 8;
+/// Elements that an array has room for when its first one arrives, or its count if that is lower.
+const RESERVED_MIN: usize = 4;
 
 /// The version at hand, and whether it is a flexible one.
 #[derive(Debug, Clone, Copy)]
@@ -148,9 +147,13 @@ impl<T: Field> Nullable for Vec<T> {
         if remaining / T::size_min(layout).max(1) < count {
             return Err(DecodeError::CountTooLarge { count, remaining });
         }
-        let reserved = remaining.saturating_mul(RESERVED_PER_INPUT_BYTE) / size_of::<T>().max(1);
-        let mut elements = Vec::with_capacity(count.min(reserved));
-        for _ in 0..count {
+        // The count is possible, but an element takes more memory than its shortest form on the wire, so room for
+        // all of them would let a false count cost many times its frame. Room doubles as elements arrive instead.
+        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
+        for read in 0..count {
+            if elements.capacity() <= read {
+                elements.reserve_exact(read.max(RESERVED_MIN).min(count - read));
+            }
             elements.push(T::read(input, layout)?);
         }
         Ok(Some(elements))

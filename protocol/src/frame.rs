@@ -55,3 +55,43 @@ pub fn take(buffer: &mut BytesMut, size_max: usize) -> Result<Option<Bytes>, Fra
     buffer.advance(PREFIX_SIZE);
     Ok(Some(buffer.split_to(length).freeze()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_as_they_arrive() {
+        let mut buffer = BytesMut::new();
+        let mut frames = Vec::new();
+        for byte in *b"\0\0\0\x02hi\0\0\0\0\0\0\0\x01!\0\0" {
+            buffer.extend([byte]);
+            frames.extend(take(&mut buffer, 2).unwrap());
+        }
+        assert_eq!(frames, [&b"hi"[..], b"", b"!"]);
+        assert_eq!(buffer, &b"\0\0"[..]);
+    }
+
+    #[test]
+    fn the_limit_is_the_largest_frame() {
+        let mut fits = BytesMut::from(&b"\0\0\0\x03abc"[..]);
+        assert_eq!(take(&mut fits, 3), Ok(Some(Bytes::from_static(b"abc"))));
+        let mut too_large = BytesMut::from(&b"\0\0\0\x04"[..]);
+        assert_eq!(take(&mut too_large, 3), Err(FrameError::TooLarge { length: 4, limit: 3 }));
+    }
+
+    #[test]
+    fn negative_lengths_are_errors() {
+        assert_eq!(peek_size(&[0xff; 4], usize::MAX), Err(FrameError::Negative { length: -1 }));
+        assert_eq!(peek_size(&[0x80, 0, 0, 0], usize::MAX), Err(FrameError::Negative { length: i32::MIN }));
+    }
+
+    /// What other protocols say first on a connection is no frame that a broker would wait for.
+    #[test]
+    fn other_protocols_are_refused() {
+        for greeting in [&b"GET / HTTP/1.1"[..], b"\x16\x03\x01\x02\x00\x01", b"SSH-2.0-OpenSSH"] {
+            let mut buffer = BytesMut::from(greeting);
+            assert!(matches!(take(&mut buffer, 100 << 20), Err(FrameError::TooLarge { .. })), "{greeting:?}");
+        }
+    }
+}

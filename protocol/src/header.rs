@@ -95,3 +95,50 @@ impl ResponseHeader {
         key != ApiKey::ApiVersions && key.flexible_from() <= version
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn decode(bytes: &'static [u8]) -> (RequestHeader, usize) {
+        let mut input = Reader::new(Bytes::from_static(bytes));
+        let header = RequestHeader::decode(&mut input).expect("decodes");
+        (header, input.remaining())
+    }
+
+    fn header(api_key: i16, api_version: i16) -> RequestHeader {
+        RequestHeader { api_key, api_version, correlation_id: 5, client_id: Some("me".to_owned()) }
+    }
+
+    #[test]
+    fn versions_of_the_request_header() {
+        let plain = decode(b"\0\x03\0\x08\0\0\0\x05\0\x02me\x07");
+        assert_eq!(plain, (header(3, 8), 1));
+        let flexible = decode(b"\0\x03\0\x09\0\0\0\x05\0\x02me\x01\x00\x03abc\x07");
+        assert_eq!(flexible, (header(3, 9), 1));
+    }
+
+    /// Enough of the header of an unknown request is read to refuse it, whatever follows.
+    #[test]
+    fn unknown_requests_have_a_readable_header() {
+        assert_eq!(decode(b"\0\x12\0\x63\0\0\0\x05\0\x02me\xff"), (header(18, 99), 1));
+        assert_eq!(decode(b"\0\x12\xff\xff\0\0\0\x05\0\x02me"), (header(18, -1), 0));
+        assert_eq!(decode(b"\x03\xe7\0\0\0\0\0\x05\0\x02me"), (header(999, 0), 0));
+    }
+
+    #[test]
+    fn api_versions_is_answered_without_tagged_fields() {
+        for (key, version, size) in [
+            (ApiKey::ApiVersions, 0, 4),
+            (ApiKey::ApiVersions, 4, 4),
+            (ApiKey::Metadata, 8, 4),
+            (ApiKey::Metadata, 9, 5),
+        ] {
+            let mut out = Writer::new();
+            ResponseHeader { correlation_id: 1 }.encode(&mut out, key, version);
+            assert_eq!(out.len(), size, "{key:?} {version}");
+        }
+    }
+}

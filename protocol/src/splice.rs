@@ -72,3 +72,111 @@ pub fn encode_fetch_response<R: RecordSet>(
     }
     Ok(pieces)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
+    use crate::{Message as _, encode_response};
+
+    /// Records that are somewhere else.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Elsewhere {
+        name: char,
+        size: usize,
+    }
+
+    impl RecordSet for Elsewhere {
+        fn len(&self) -> usize {
+            self.size
+        }
+    }
+
+    /// Two topics; partitions with records, without, with an empty set, and with tagged fields.
+    fn response<R>(mut records: impl FnMut(char, usize) -> R) -> FetchResponse<R> {
+        let mut partition = |partition_index, name, size: Option<usize>| PartitionData {
+            partition_index,
+            high_watermark: 7,
+            records: size.map(|size| records(name, size)),
+            ..PartitionData::default()
+        };
+        let mut moved = partition(2, '-', None);
+        moved.error_code = 6;
+        moved.current_leader = LeaderIdAndEpoch { leader_id: 2, leader_epoch: 3 };
+        FetchResponse {
+            throttle_time_ms: 1,
+            responses: vec![
+                FetchableTopicResponse {
+                    topic: "a".to_owned(),
+                    partitions: vec![partition(0, 'x', Some(300)), partition(1, 'y', Some(1)), moved],
+                    ..FetchableTopicResponse::default()
+                },
+                FetchableTopicResponse {
+                    topic: "b".to_owned(),
+                    partitions: vec![partition(0, 'e', Some(0)), partition(1, 'z', Some(20_000))],
+                    ..FetchableTopicResponse::default()
+                },
+            ],
+            node_endpoints: vec![NodeEndpoint { node_id: 2, port: 9092, ..NodeEndpoint::default() }],
+            ..FetchResponse::default()
+        }
+    }
+
+    fn bytes_of(name: char, size: usize) -> Bytes {
+        name.to_string().repeat(size).into()
+    }
+
+    #[test]
+    fn spliced_frames_equal_whole_ones_in_every_version() {
+        for version in FetchResponse::VERSIONS {
+            let pieces = encode_fetch_response(version, 9, response(|name, size| Elsewhere { name, size }));
+            let pieces = pieces.expect("encodes");
+            let sets = pieces.iter().filter(|piece| matches!(piece, Piece::Records(_))).count();
+            assert_eq!(sets, 3);
+            assert!(pieces.windows(2).all(|pair| !matches!(pair, [Piece::Bytes(_), Piece::Bytes(_)])));
+            let frame: Vec<u8> = pieces
+                .into_iter()
+                .flat_map(|piece| match piece {
+                    Piece::Bytes(bytes) => bytes,
+                    Piece::Records(records) => bytes_of(records.name, records.size),
+                })
+                .collect();
+            let whole = encode_response(ApiKey::Fetch, version, 9, &response(bytes_of)).expect("encodes");
+            assert_eq!(Bytes::from(frame), whole, "version {version}");
+        }
+    }
+
+    #[test]
+    fn a_frame_over_2_gib_is_refused() {
+        let records = |name, size: usize| Elsewhere { name, size: size << 20 };
+        let error = encode_fetch_response(12, 9, response(records)).expect_err("too long");
+        assert!(
+            matches!(error, EncodeError::TooLong { what: "byte string or array" | "frame", .. }),
+            "{error}"
+        );
+        let mut large = response(|name, size| Elsewhere { name, size });
+        for topic in &mut large.responses {
+            topic.partitions[1].records = Some(Elsewhere { name: 'l', size: 1 << 30 });
+        }
+        let error = encode_fetch_response(12, 9, large).expect_err("too long");
+        assert!(matches!(error, EncodeError::TooLong { what: "frame", .. }), "{error}");
+    }
+
+    #[test]
+    fn partitions_without_records_have_an_empty_set_not_a_null() {
+        let nothing = FetchResponse::<Bytes> {
+            responses: vec![FetchableTopicResponse {
+                partitions: vec![PartitionData::default()],
+                ..FetchableTopicResponse::default()
+            }],
+            ..FetchResponse::default()
+        };
+        let classic = encode_response(ApiKey::Fetch, 11, 9, &nothing).expect("encodes");
+        assert!(classic.ends_with(&[0, 0, 0, 0]));
+        let flexible = encode_response(ApiKey::Fetch, 12, 9, &nothing).expect("encodes");
+        // Length 0 in compact form, then no tagged fields of partition, topic and body.
+        assert!(flexible.ends_with(&[1, 0, 0, 0]));
+        let pieces = encode_fetch_response(12, 9, nothing).expect("encodes");
+        assert_eq!(pieces, [Piece::Bytes(flexible)]);
+    }
+}

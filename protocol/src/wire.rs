@@ -440,3 +440,147 @@ fn length_of(length: impl Into<i64>) -> Result<Option<usize>, DecodeError> {
         length => usize::try_from(length).map(Some).map_err(|_| DecodeError::InvalidLength { length }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(bytes: &'static [u8]) -> Reader {
+        Reader::new(Bytes::from_static(bytes))
+    }
+
+    fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+        let mut out = Writer::new();
+        write(&mut out);
+        out.into_bytes().to_vec()
+    }
+
+    #[test]
+    fn unsigned_varints_as_in_kip_482() {
+        let cases: [(u32, &[u8]); 7] = [
+            (0, &[0]),
+            (127, &[0x7f]),
+            (128, &[0x80, 0x01]),
+            (300, &[0xac, 0x02]),
+            (16_383, &[0xff, 0x7f]),
+            (16_384, &[0x80, 0x80, 0x01]),
+            (u32::MAX, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        ];
+        for (value, bytes) in cases {
+            assert_eq!(written(|out| out.unsigned_varint(value)), bytes);
+            assert_eq!(Reader::new(Bytes::from_static(bytes)).unsigned_varint(), Ok(value));
+        }
+    }
+
+    #[test]
+    fn varints_that_do_not_fit_are_errors() {
+        let mut wide = reader(&[0xff, 0xff, 0xff, 0xff, 0x1f]);
+        assert_eq!(wide.unsigned_varint(), Err(DecodeError::VarintTooLong));
+        let mut endless = reader(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]);
+        assert_eq!(endless.unsigned_varint(), Err(DecodeError::VarintTooLong));
+        let mut wide = reader(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]);
+        assert_eq!(wide.varlong(), Err(DecodeError::VarintTooLong));
+        let mut endless = reader(&[0xff; 12]);
+        assert_eq!(endless.varlong(), Err(DecodeError::VarintTooLong));
+        let end = DecodeError::UnexpectedEnd { needed: 1, remaining: 0 };
+        assert_eq!(reader(&[0x80]).varint(), Err(end));
+    }
+
+    #[test]
+    fn zigzag_varints_round_trip() {
+        let mut value = 1i64;
+        for _ in 0..64 {
+            for value in [value, value.wrapping_neg(), value.wrapping_sub(1), i64::MIN, i64::MAX] {
+                let mut input = Reader::new(written(|out| out.varlong(value)).into());
+                assert_eq!(input.varlong(), Ok(value));
+                assert_eq!(input.finish(), Ok(()));
+                let Ok(value) = i32::try_from(value) else { continue };
+                let mut input = Reader::new(written(|out| out.varint(value)).into());
+                assert_eq!(input.varint(), Ok(value));
+                assert_eq!(input.finish(), Ok(()));
+            }
+            value = value.wrapping_mul(2);
+        }
+        assert_eq!(written(|out| out.varint(-1)), [1]);
+        assert_eq!(written(|out| out.varlong(i64::MIN)).len(), 10);
+    }
+
+    #[test]
+    fn strings_have_a_limit_in_both_forms() {
+        let longest = "x".repeat(0x7fff);
+        for compact in [false, true] {
+            let bytes = written(|out| out.nullable_string(Some(&longest), compact).unwrap());
+            assert_eq!(Reader::new(bytes.into()).nullable_string(compact), Ok(Some(longest.clone())));
+            let too_long = longest.clone() + "x";
+            let error = EncodeError::TooLong { what: "string", length: 0x8000 };
+            assert_eq!(Writer::new().nullable_string(Some(&too_long), compact), Err(error));
+        }
+        let mut too_long = vec![0x81, 0x80, 0x02];
+        too_long.extend([b'x'; 0x8000]);
+        let error = DecodeError::InvalidLength { length: 0x8000 };
+        assert_eq!(Reader::new(too_long.into()).nullable_string(true), Err(error));
+    }
+
+    #[test]
+    fn nulls_and_empties_differ() {
+        let cases: [(Option<&str>, bool, &[u8]); 4] = [
+            (None, false, &[0xff, 0xff]),
+            (None, true, &[0]),
+            (Some(""), false, &[0, 0]),
+            (Some(""), true, &[1]),
+        ];
+        for (value, compact, bytes) in cases {
+            assert_eq!(written(|out| out.nullable_string(value, compact).unwrap()), bytes);
+            let read = Reader::new(Bytes::from_static(bytes)).nullable_string(compact);
+            assert_eq!(read, Ok(value.map(str::to_owned)));
+        }
+        assert_eq!(written(|out| out.nullable_bytes(None, false).unwrap()), [0xff; 4]);
+        assert_eq!(reader(&[0xff; 4]).nullable_bytes(false), Ok(None));
+        assert_eq!(reader(&[0, 0, 0, 1, 7]).nullable_bytes(false), Ok(Some(Bytes::from_static(&[7]))));
+    }
+
+    #[test]
+    fn negative_lengths_but_for_null_are_errors() {
+        let error = DecodeError::InvalidLength { length: -2 };
+        assert_eq!(reader(&[0xff, 0xfe]).nullable_string(false), Err(error.clone()));
+        assert_eq!(reader(&[0xff, 0xff, 0xff, 0xfe]).nullable_bytes(false), Err(error.clone()));
+        assert_eq!(reader(&[0xff, 0xff, 0xff, 0xfe]).nullable_count(false), Err(error));
+    }
+
+    #[test]
+    fn strings_must_be_utf_8() {
+        assert_eq!(reader(&[0, 2, 0xc3, 0x28]).nullable_string(false), Err(DecodeError::InvalidUtf8));
+        assert_eq!(reader(&[3, 0xed, 0xa0]).nullable_string(true), Err(DecodeError::InvalidUtf8));
+    }
+
+    #[test]
+    fn byte_strings_share_the_input() {
+        let input = Bytes::from(vec![0, 0, 0, 2, 8, 9]);
+        let read = Reader::new(input.clone()).nullable_bytes(false).unwrap().unwrap();
+        assert_eq!(read.as_ptr(), input[4..].as_ptr());
+    }
+
+    #[test]
+    fn any_byte_but_zero_is_true() {
+        assert_eq!(reader(&[0]).bool(), Ok(false));
+        assert_eq!(reader(&[1]).bool(), Ok(true));
+        assert_eq!(reader(&[0x80]).bool(), Ok(true));
+    }
+
+    #[test]
+    fn tagged_fields_end_where_their_size_says() {
+        let mut input = reader(&[2, 0, 2, 0, 9, 5, 1, 7, 42]);
+        let mut seen = Vec::new();
+        let read = input.tagged_fields(|tag, field| {
+            if tag == 0 {
+                seen.push(field.i16()?);
+            }
+            Ok(())
+        });
+        assert_eq!((read, seen), (Ok(()), vec![9]));
+        assert_eq!(input.u8(), Ok(42));
+        let mut short = reader(&[1, 0, 1, 0, 9]);
+        let end = DecodeError::UnexpectedEnd { needed: 2, remaining: 1 };
+        assert_eq!(short.tagged_fields(|_, field| field.i16().map(drop)), Err(end));
+    }
+}

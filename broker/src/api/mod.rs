@@ -6,6 +6,7 @@
 mod alter_configs;
 mod api_versions;
 mod close;
+mod config_entries;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -22,7 +23,9 @@ mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
+mod placement;
 mod produce;
+mod refusal;
 mod session;
 
 use std::sync::Arc;

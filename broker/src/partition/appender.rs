@@ -21,10 +21,12 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::error::AppendError;
-use super::{Appended, FlushTimer, Partition, ProducedBatch};
+use super::{Appended, FlushTimer, Partition, ProducedBatch, Settler};
 use crate::clock::Clock;
-use crate::storage::{Bound, StorageError};
-use crate::storage::flush::{Flusher, SyncUnit};
+use crate::storage::dirty::Dirty;
+use crate::storage::error::StorageError;
+use crate::storage::view::Bound;
+use crate::storage::flush::Flusher;
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
 const COMMIT_THREADS: usize = 2;
@@ -77,6 +79,7 @@ struct Shared {
     sync_stage: Mutex<()>,
     flusher: Flusher,
     flush_timer: Arc<FlushTimer>,
+    settler: Arc<Settler>,
     clock: Arc<dyn Clock>,
     failure: OnceLock<Arc<StorageError>>,
     on_failure: Box<dyn Fn() + Send + Sync>,
@@ -105,6 +108,7 @@ impl Appender {
     pub fn start(
         flusher: Flusher,
         flush_timer: Arc<FlushTimer>,
+        settler: Arc<Settler>,
         clock: Arc<dyn Clock>,
         on_failure: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<(Self, CommitThreads)> {
@@ -115,6 +119,7 @@ impl Appender {
                 sync_stage: Mutex::new(()),
                 flusher,
                 flush_timer,
+                settler,
                 clock,
                 failure: OnceLock::new(),
                 on_failure: Box::new(on_failure),
@@ -188,7 +193,7 @@ impl CommitThreads {
 /// What one sync makes durable.
 #[derive(Default)]
 struct Round {
-    units: Vec<SyncUnit>,
+    dirty: Vec<Dirty>,
     /// Partitions whose watermark moves, with where it moves to.
     durable: Vec<(Arc<Partition>, Bound)>,
     acks: Vec<(oneshot::Sender<AppendResult>, Appended)>,
@@ -197,7 +202,7 @@ struct Round {
 
 impl Round {
     fn is_empty(&self) -> bool {
-        self.units.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
+        self.dirty.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
     }
 }
 
@@ -215,7 +220,7 @@ impl Shared {
             }
             let synced = match self.failure.get() {
                 Some(failure) => Err(Arc::clone(failure)),
-                None => self.flusher.sync(&round.units).map_err(|error| self.fail(Arc::new(error))),
+                None => self.flusher.sync(&round.dirty).map_err(|error| self.fail(Arc::new(error))),
             };
             drop(stage);
             match synced {
@@ -259,7 +264,7 @@ impl Shared {
                 Job::Append(append) => appends.push(append),
                 Job::Sync(partition, reply) => {
                     let written = partition.unsynced();
-                    round.units.extend(written.units);
+                    round.dirty.extend(written.dirty);
                     round.durable.extend(written.end.map(|end| (partition, end)));
                     round.synced.push(reply);
                 }
@@ -296,6 +301,7 @@ impl Shared {
         if let Some(error) = written.failure.take() {
             self.fail(error);
         }
+        self.settler.add(std::mem::take(&mut written.sealed));
         if let Some(delay) = written.sync_in {
             self.flush_timer.schedule(&partition, delay);
         }
@@ -309,7 +315,7 @@ impl Shared {
             }
         }
         if waits {
-            round.units.extend(written.units);
+            round.dirty.extend(written.dirty);
             round.durable.extend(written.end.map(|end| (partition, end)));
         }
     }

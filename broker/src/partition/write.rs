@@ -10,8 +10,11 @@ use super::error::AppendError;
 use super::producer_state::{NO_PRODUCER_ID, SequenceCheck, Undo};
 use super::{Partition, Writer};
 use crate::config::topic::TimestampType;
-use crate::storage::flush::SyncUnit;
-use crate::storage::{AppendBatch, Bound, StorageError};
+use crate::storage::dirty::Dirty;
+use crate::storage::error::StorageError;
+use crate::storage::log::AppendBatch;
+use crate::storage::segment::Segment;
+use crate::storage::view::Bound;
 
 /// A batch that `records::validate_produced` found good, as it came from the socket.
 #[derive(Debug, Clone)]
@@ -38,12 +41,14 @@ pub struct Appended {
 pub(super) struct Written {
     /// One result a batch, in order.
     pub(super) results: Vec<Result<Appended, AppendError>>,
-    /// Whether the acks wait for a sync of `units`, after which all below `end` is durable.
+    /// Whether the acks wait for a sync of `dirty`, after which all below `end` is durable.
     pub(super) acks_wait: bool,
-    pub(super) units: Vec<SyncUnit>,
+    pub(super) dirty: Option<Dirty>,
     pub(super) end: Option<Bound>,
     /// Nothing waits, but a sync is due in so long.
     pub(super) sync_in: Option<Duration>,
+    /// Segments that were closed, to be finished away from the commit threads.
+    pub(super) sealed: Vec<Arc<Segment>>,
     /// Bytes appended.
     pub(super) bytes: u64,
     /// A failure other than a full disk: nothing may be acknowledged any more.
@@ -87,7 +92,7 @@ impl Partition {
     ) -> Vec<Prepared> {
         let config = self.config.load();
         let log_start_offset = self.offsets.view().log_start;
-        let leader_epoch = self.epochs.current();
+        let leader_epoch = self.leader_epoch();
         let mut next_offset = writer.log.end_offset();
         let mut prepared = Vec::new();
         for batch in batches {
@@ -131,7 +136,7 @@ impl Partition {
         prepared
     }
 
-    /// Writes what was prepared with as few calls as the log needs. All of it, or none.
+    /// Writes what was prepared with as few calls as the log needs, up to the first failure.
     fn write_prepared<'a>(
         &self,
         writer: &mut Writer,
@@ -151,25 +156,27 @@ impl Partition {
                 Some(AppendBatch { header: &prepared.header_bytes, records, parsed: prepared.header })
             })
             .collect();
-        match writer.log.append_many(&to_append, now_ms) {
-            Ok(()) => {
-                written.bytes = to_append.iter().map(|batch| batch.parsed.size() as u64).sum();
-                let records = prepared.iter().map(|p| u64::from(p.header.record_count.unsigned_abs()));
-                writer.unsynced_records += records.sum::<u64>();
-                writer.producers.shrink_to(self.producers_max);
-            }
-            Err(error) => refuse(writer, prepared, error, written),
+        let appended = writer.log.append_many(&to_append, now_ms);
+        let count = appended.count;
+        written.bytes = to_append.iter().take(count).map(|batch| batch.parsed.size() as u64).sum();
+        let records = prepared.iter().take(count).map(|p| u64::from(p.header.record_count.unsigned_abs()));
+        writer.unsynced_records += records.sum::<u64>();
+        writer.producers.shrink_to(self.producers_max);
+        if let Some(error) = appended.error {
+            let left_out = prepared.into_iter().skip(count).collect();
+            refuse(writer, left_out, error, written);
         }
+        written.sealed = writer.log.take_sealed();
     }
 
     /// Moves the log end, and decides whether the acks wait for a sync.
     fn after_write(&self, writer: &mut Writer, written: &mut Written) {
         let end = writer.log.end();
-        self.offsets.advance_log_end(end);
+        self.offsets.advance_log_end(end.offset);
         let config = self.config.load();
         if config.syncs_before_ack() || config.flush_messages.unsigned_abs() <= writer.unsynced_records {
             written.acks_wait = true;
-            written.units = writer.log.take_dirty();
+            written.dirty = Some(writer.log.take_dirty());
             written.end = Some(end);
             writer.unsynced_records = 0;
             return;
@@ -192,8 +199,8 @@ impl Partition {
         if self.is_deleted() {
             return Written::default();
         }
-        let (units, end) = (writer.log.take_dirty(), Some(writer.log.end()));
-        Written { units, end, ..Written::default() }
+        let (dirty, end) = (Some(writer.log.take_dirty()), Some(writer.log.end()));
+        Written { dirty, end, ..Written::default() }
     }
 
     /// All below `end` is on disk: readers may have it.
@@ -216,7 +223,7 @@ fn header_of(batch: &Bytes) -> [u8; BATCH_HEADER_SIZE] {
 /// Takes back what was prepared and could not be written. On a full disk the log is unchanged and
 /// goes on; any other failure ends it.
 fn refuse(writer: &mut Writer, prepared: Vec<Prepared>, error: StorageError, written: &mut Written) {
-    let is_full = error.is_full();
+    let is_full = matches!(error, StorageError::Full { .. });
     let error = Arc::new(error);
     for one in prepared.into_iter().rev() {
         if let Some(undo) = one.undo {
