@@ -231,3 +231,6 @@ fn log_config(config: &TopicConfig) -> LogConfig {
         segment_index_bytes: config.segment_index_bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;
