@@ -17,10 +17,10 @@ use crate::catalog::{Apply, TopicError};
 use crate::config::topic::{self, Overrides};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=2;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=2;
 
 /// Replaces the settings of each topic.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     _version: i16,

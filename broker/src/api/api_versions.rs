@@ -12,23 +12,23 @@ use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResp
 use super::{Context, Session};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=4;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=4;
 
 /// The first version that names the client's software (KIP-511).
 const FIRST_WITH_SOFTWARE: i16 = 3;
 
 /// An API with the versions that are served.
 #[derive(Debug, Clone)]
-pub struct Served {
+pub(super) struct Served {
     /// The API.
-    pub key: ApiKey,
+    pub(super) key: ApiKey,
     /// Its versions.
-    pub versions: RangeInclusive<i16>,
+    pub(super) versions: RangeInclusive<i16>,
 }
 
 /// Every API, by ascending key.
 #[must_use]
-pub fn served() -> &'static [Served] {
+pub(super) fn served() -> &'static [Served] {
     const fn api(key: ApiKey, versions: RangeInclusive<i16>) -> Served {
         Served { key, versions }
     }
@@ -56,7 +56,7 @@ pub fn served() -> &'static [Served] {
 
 /// The answer to a version that is not served: readable in version 0, with the versions that are.
 #[must_use]
-pub fn unsupported() -> ApiVersionsResponse {
+pub(super) fn unsupported() -> ApiVersionsResponse {
     ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
         api_keys: vec![advertised(&Served { key: ApiKey::ApiVersions, versions: VERSIONS })],
@@ -66,14 +66,14 @@ pub fn unsupported() -> ApiVersionsResponse {
 
 /// Says what the broker serves.
 #[must_use]
-pub fn handle(
+pub(super) fn handle(
     _context: &Context,
     _session: &Session,
     version: i16,
-    request: ApiVersionsRequest,
+    request: &ApiVersionsRequest,
 ) -> ApiVersionsResponse {
-    let names = [request.client_software_name, request.client_software_version];
-    if FIRST_WITH_SOFTWARE <= version && !names.iter().all(|name| is_software_name(name)) {
+    let names = [&request.client_software_name, &request.client_software_version];
+    if FIRST_WITH_SOFTWARE <= version && !names.into_iter().all(|name| is_software_name(name)) {
         let error_code = ErrorCode::InvalidRequest.code();
         return ApiVersionsResponse { error_code, ..Default::default() };
     }
@@ -123,11 +123,9 @@ mod tests {
             assert!(!is_software_name(name), "{name}");
         }
         let fixture = Fixture::new();
-        let request = || ApiVersionsRequest {
-            client_software_name: "a b".into(),
-            client_software_version: "1".into(),
-        };
-        let answer = |version| handle(&fixture.context, &fixture.session, version, request()).error_code;
+        let request =
+            ApiVersionsRequest { client_software_name: "a b".into(), client_software_version: "1".into() };
+        let answer = |version| handle(&fixture.context, &fixture.session, version, &request).error_code;
         assert_eq!((answer(2), answer(3)), (0, ErrorCode::InvalidRequest.code()));
     }
 

@@ -65,10 +65,8 @@ pub(super) fn of_broker(
     wanted: impl Fn(&str) -> bool,
 ) -> Vec<DescribeConfigsResourceResult> {
     let entry = |setting: &Setting| {
-        let contributions = [
-            (broker.given(setting.name), Source::StaticBroker),
-            (setting.default, Source::Default),
-        ];
+        let contributions =
+            [(broker.given(setting.name), Source::StaticBroker), (setting.default, Source::Default)];
         let synonyms: Vec<DescribeConfigsSynonym> = contributions
             .into_iter()
             .filter_map(|(value, source)| {

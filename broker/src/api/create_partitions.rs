@@ -16,10 +16,10 @@ use super::{Context, Session};
 use crate::catalog::{Apply, Growth};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=3;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=3;
 
 /// Adds partitions, to each topic for itself.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     _version: i16,

@@ -19,7 +19,7 @@ use crate::catalog::{Apply, NewTopic, TopicError};
 use crate::config::topic::{self, Overrides};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 2..=7;
+pub(super) const VERSIONS: RangeInclusive<i16> = 2..=7;
 
 /// The first version whose answer lists the topic's settings (KIP-525).
 const FIRST_WITH_CONFIGS: i16 = 5;
@@ -28,7 +28,7 @@ const FIRST_WITH_CONFIGS: i16 = 5;
 const DEFAULT: i32 = -1;
 
 /// Creates the topics, each for itself.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     version: i16,
@@ -104,7 +104,9 @@ fn partition_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Ref
     let replicas = topic.replication_factor;
     let refused = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicationFactor, message));
     if replicas < -1 || replicas == 0 {
-        return refused("Replication factor must be larger than 0, or -1 to use the default value.".to_owned());
+        return refused(
+            "Replication factor must be larger than 0, or -1 to use the default value.".to_owned(),
+        );
     }
     let partitions = topic.num_partitions;
     if partitions < DEFAULT || partitions == 0 {
@@ -122,7 +124,8 @@ fn partition_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Ref
 
 /// The number of partitions that the client placed by hand.
 fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refusal> {
-    for (value, what) in [(i32::from(topic.replication_factor), "replication factor"), (topic.num_partitions, "numPartitions")]
+    for (value, what) in
+        [(i32::from(topic.replication_factor), "replication factor"), (topic.num_partitions, "numPartitions")]
     {
         if value != DEFAULT {
             return Err(Refusal::invalid(format!(

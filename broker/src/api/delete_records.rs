@@ -16,32 +16,36 @@ use sendlog_protocol::messages::{
 use super::refusal::blocking;
 use super::{Context, Session, error};
 use crate::catalog::Catalog;
-use crate::checkpoint::Checkpointer;
+use crate::storage::error::StorageError;
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=2;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=2;
 
 /// Moves the log start of each partition.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     session: &Session,
     _version: i16,
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
     let (catalog, checkpointer) = (Arc::clone(&context.catalog), Arc::clone(&context.checkpointer));
-    let peer = session.peer;
+    let (appender, peer) = (context.appender.clone(), session.peer);
     let deleted = blocking(move || {
         let mut seen = HashSet::new();
         let topics = request.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|wanted| {
                 let is_first = seen.insert((topic.name.clone(), wanted.partition_index));
-                let deleted = if is_first { delete(&catalog, &topic.name, wanted) } else { Err(ErrorCode::InvalidRequest) };
+                let deleted = if is_first {
+                    delete(&catalog, &topic.name, wanted)
+                } else {
+                    Err(ErrorCode::InvalidRequest)
+                };
                 result(wanted.partition_index, deleted)
             });
             DeleteRecordsTopicResult { partitions: partitions.collect(), name: topic.name.clone() }
         });
         let mut topics: Vec<DeleteRecordsTopicResult> = topics.collect();
-        if !confirm(&catalog, &checkpointer, &mut topics) {
+        if !confirm(&mut topics, || checkpointer.write(catalog.partitions(), &appender)) {
             tracing::error!(%peer, "deleted records may come back with a restart: the checkpoint was not written");
         }
         topics
@@ -65,11 +69,15 @@ fn result(partition_index: i32, deleted: Result<i64, ErrorCode>) -> DeleteRecord
 }
 
 /// Makes the new log starts durable. If that fails no partition is told that its records are gone for good.
-fn confirm(catalog: &Catalog, checkpointer: &Checkpointer, topics: &mut [DeleteRecordsTopicResult]) -> bool {
+fn confirm(
+    topics: &mut [DeleteRecordsTopicResult],
+    checkpoint: impl FnOnce() -> Result<(), StorageError>,
+) -> bool {
     let none = ErrorCode::None.code();
-    let mut moved = topics.iter_mut().flat_map(|topic| &mut topic.partitions).filter(|one| one.error_code == none);
+    let mut moved =
+        topics.iter_mut().flat_map(|topic| &mut topic.partitions).filter(|one| one.error_code == none);
     let Some(first) = moved.next() else { return true };
-    let Err(failure) = checkpointer.write(catalog.partitions()) else { return true };
+    let Err(failure) = checkpoint() else { return true };
     let code = error::of_storage(&failure);
     for one in moved.chain([first]) {
         *one = result(one.partition_index, Err(code));

@@ -15,7 +15,7 @@ use super::refusal::{Refusal, check_count, on_catalog, outcome, repeated};
 use super::{Context, Session};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 1..=6;
+pub(super) const VERSIONS: RangeInclusive<i16> = 1..=6;
 
 /// The first version that can say that deletion is turned off.
 const FIRST_WITH_DISABLED: i16 = 3;
@@ -24,7 +24,7 @@ const FIRST_WITH_DISABLED: i16 = 3;
 const FIRST_BY_ID: i16 = 6;
 
 /// Deletes the topics, each for itself.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     version: i16,
@@ -35,7 +35,8 @@ pub async fn handle(
         false => request.topics,
     };
     let found = find_all(context, version, topics);
-    let ids: Vec<Uuid> = found.iter().filter(|one| one.refusal.is_none()).map(|one| one.topic.topic_id).collect();
+    let ids: Vec<Uuid> =
+        found.iter().filter(|one| one.refusal.is_none()).map(|one| one.topic.topic_id).collect();
     let deleted = on_catalog(context, move |catalog| catalog.delete(&ids)).await;
     let failed = deleted.as_ref().err().cloned();
     let mut deleted = deleted.unwrap_or_default().into_iter();

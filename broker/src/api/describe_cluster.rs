@@ -10,7 +10,7 @@ use sendlog_protocol::messages::{DescribeClusterBroker, DescribeClusterRequest, 
 use super::{Context, Session};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=1;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=1;
 
 /// What one may do to the cluster without ACLs: create, alter, describe, act as a broker, describe and alter its settings,
 /// write idempotently (`AclOperation`, one bit each).
@@ -22,7 +22,7 @@ const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
 
 /// Describes the broker.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     session: &Session,
     _version: i16,

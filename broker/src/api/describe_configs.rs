@@ -17,18 +17,17 @@ use super::refusal::{Refusal, check_count};
 use super::{Context, Session};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 1..=4;
+pub(super) const VERSIONS: RangeInclusive<i16> = 1..=4;
 
 /// Reports settings, their values and where these come from.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     _version: i16,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let too_many = check_count(context, request.resources.len()).err();
-    let detail =
-        Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
+    let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let mut seen = HashSet::new();
     let mut results = Vec::with_capacity(request.resources.len());
     for resource in request.resources {

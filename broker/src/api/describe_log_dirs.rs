@@ -18,10 +18,10 @@ use crate::catalog::{Topic, Topics};
 use crate::partition::Partition;
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 1..=4;
+pub(super) const VERSIONS: RangeInclusive<i16> = 1..=4;
 
 /// Describes the data directory and the sizes of the partitions that are asked for.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     _version: i16,
@@ -35,7 +35,11 @@ pub async fn handle(
     }
 }
 
-fn describe(topics: &Topics, dir: &Path, wanted: Option<Vec<DescribableLogDirTopic>>) -> DescribeLogDirsResult {
+fn describe(
+    topics: &Topics,
+    dir: &Path,
+    wanted: Option<Vec<DescribableLogDirTopic>>,
+) -> DescribeLogDirsResult {
     let space = rustix::fs::statvfs(dir).ok();
     let bytes_of = |blocks: u64, size: u64| i64::try_from(blocks.saturating_mul(size)).unwrap_or(i64::MAX);
     // Clients show the path, and it should tell more than "data".

@@ -18,13 +18,13 @@ use crate::catalog::Catalog;
 use crate::partition::ProducerEntry;
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=0;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=0;
 
 /// Stands for what only transactions have.
 const NONE: i32 = -1;
 
 /// Lists the producers of each partition.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     _version: i16,

@@ -17,10 +17,10 @@ use crate::catalog::Apply;
 use crate::catalog::alteration::{Alteration, Edit, Operation};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=1;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=1;
 
 /// Changes settings of each topic.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     _session: &Session,
     _version: i16,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-    MetadataResponseTopic,
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
 };
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::config::topic::Overrides;
 use crate::partition::Partition;
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 0..=13;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=13;
 
 /// The first version in which an empty list means no topics; before, it means all.
 const FIRST_WITH_NULL: i16 = 1;
@@ -34,7 +34,7 @@ const FIRST_BY_ID: i16 = 12;
 const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Describes the broker and the topics that are asked for.
-pub async fn handle(
+pub(super) async fn handle(
     context: &Context,
     session: &Session,
     version: i16,

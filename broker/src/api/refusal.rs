@@ -78,7 +78,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
     // Only a panic in there, which is our own fault and was printed, leaves no result.
-    let failed = |_| Refusal::new(ErrorCode::UnknownServerError, "the broker failed at this request; see its log");
+    let failed =
+        |_| Refusal::new(ErrorCode::UnknownServerError, "the broker failed at this request; see its log");
     tokio::task::spawn_blocking(work).await.map_err(failed)
 }
 

@@ -14,8 +14,10 @@ use super::{Catalog, Changing, folder, name};
 use crate::config::TopicConfig;
 use crate::config::topic::Overrides;
 use crate::partition::{OpenPartition, Partition};
+use crate::storage::error::StorageError;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::Resume;
 use crate::storage::state_file;
-use crate::storage::{Resume, StorageError};
 
 /// The most partitions that one topic may have, as many as Kafka makes in one request.
 const TOPIC_PARTITIONS_MAX: i32 = 10_000;
@@ -256,7 +258,7 @@ impl Catalog {
         config: &Arc<TopicConfig>,
     ) -> Result<Arc<Partition>, TopicError> {
         let path = folder(&self.env, topic, index);
-        if self.env.files.file_len(&path).is_ok() {
+        if self.env.store.fs().file_len(&path).is_ok() {
             return Err(TopicError::FolderInTheWay { path });
         }
         let open = OpenPartition {
@@ -266,6 +268,7 @@ impl Catalog {
             config: Arc::clone(config),
             resume: Resume::Fresh,
             producers: Vec::new(),
+            epochs: LeaderEpochs::default(),
         };
         let (partition, _) = Partition::open(&self.env, open)?;
         Ok(partition)
@@ -288,10 +291,8 @@ impl Catalog {
             topics: topics.iter().map(|topic| topic.to_stored()).collect(),
             deleting: changing.deleting.clone(),
         };
-        let files = self.env.files.as_ref();
-        let Err(error) = state_file::save(files, &self.state_path(), state::KIND, &stored) else {
-            return Ok(());
-        };
+        let saved = state_file::save(self.env.store.fs(), &self.state_path(), state::KIND, &stored);
+        let Err(error) = saved else { return Ok(()) };
         let is_full = error.is_full();
         let error = Arc::new(StorageError::from(error));
         if !is_full {

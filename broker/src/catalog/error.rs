@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::name::NameError;
 use crate::config::topic::TopicConfigError;
-use crate::storage::StorageError;
+use crate::storage::error::StorageError;
 
 /// Why one topic was not changed.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::partition::{Partition, PartitionEnv};
-use crate::storage::StorageError;
+use crate::storage::error::StorageError;
 
 pub use change::{Apply, Growth, NewTopic};
 pub use error::{CatalogError, TopicError};

@@ -1,7 +1,5 @@
 //! Opening the catalog: every topic of the state file with its partitions, and what an earlier deletion left.
 
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -11,13 +9,14 @@ use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
 use super::{Catalog, Changing, folder, name};
-use crate::checkpoint::Restored;
+use crate::checkpoint::{Restored, RestoredPartition};
 use crate::config::topic::{self, Overrides};
 use crate::config::{Config, TopicConfig};
 use crate::partition::{OpenPartition, Partition, PartitionEnv};
-use crate::storage::files::FileSystem;
+use crate::storage::error::StorageError;
+use crate::storage::files::remove_folder;
+use crate::storage::recovery::RecoveryReport;
 use crate::storage::state_file;
-use crate::storage::{RecoveryReport, StorageError};
 
 impl Catalog {
     /// Reads the state file, finishes deletions that a crash interrupted, and opens every partition from
@@ -31,7 +30,7 @@ impl Catalog {
         mut restored: Restored,
     ) -> Result<Self, CatalogError> {
         let path = env.data_dir.join(state::FILE_NAME);
-        let loaded = state_file::load::<StoredCatalog>(env.files.as_ref(), &path, state::KIND);
+        let loaded = state_file::load::<StoredCatalog>(env.store.fs(), &path, state::KIND);
         let stored = loaded.map_err(StorageError::from)?.unwrap_or_default();
         let mut changing = Changing::default();
         let mut deleting = stored.deleting;
@@ -66,7 +65,7 @@ fn open_topic(
     let (overrides, topic_config) = settings_of(config, &name, stored.overrides);
     let mut partitions = Vec::new();
     for index in 0..stored.partitions {
-        let (resume, producers) = restored.take(id, index);
+        let RestoredPartition { resume, producers, epochs } = restored.take(id, index);
         let open = OpenPartition {
             topic: Arc::clone(&name),
             topic_id: id,
@@ -74,20 +73,27 @@ fn open_topic(
             config: Arc::clone(&topic_config),
             resume,
             producers,
+            epochs,
         };
         let (partition, report) = Partition::open(env, open)?;
-        tell(&partition, &report);
+        tell(&report);
         partitions.push(partition);
     }
     let overrides = Arc::new(overrides);
     Ok(Topic { name, id, partitions: partitions.into(), config: topic_config, overrides })
 }
 
-/// Says what a crash took, if it took anything.
-fn tell(partition: &Partition, report: &RecoveryReport) {
-    if 0 < report.cut_bytes {
-        let (topic, index, bytes) = (partition.topic(), partition.index(), report.cut_bytes);
-        tracing::warn!(%topic, index, bytes, "a torn end, never acknowledged, was cut off the log");
+/// Says what recovery met that somebody should know.
+fn tell(report: &RecoveryReport) {
+    for cut in &report.cuts {
+        let (path, position, bytes) = (cut.path.display(), cut.position, cut.bytes);
+        tracing::warn!(%path, position, bytes, reason = cut.reason, "a torn end was cut off the log");
+    }
+    for gap in &report.gaps {
+        tracing::error!(?gap, "offsets are missing in the log; the records around them are served");
+    }
+    for path in &report.removed {
+        tracing::info!(path = %path.display(), "a file that was no longer of use was removed");
     }
 }
 
@@ -120,7 +126,7 @@ fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
     }
     for index in 0..deleting.partitions {
         let path = folder(env, &deleting.name, index);
-        if let Err(error) = remove_folder(env.files.as_ref(), &path) {
+        if let Err(error) = remove_folder(env.store.fs(), &path) {
             tracing::error!(path = %path.display(), %error, "files of a deleted topic are left");
             return false;
         }
@@ -128,22 +134,9 @@ fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
     true
 }
 
-/// Removes a folder of files; none to remove is fine.
-fn remove_folder(files: &dyn FileSystem, path: &Path) -> io::Result<()> {
-    let names = match files.list(path) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for name in names {
-        files.remove(&path.join(name))?;
-    }
-    files.remove_dir(path)
-}
-
 /// Folders that look like a partition's and are none. They may hold data that somebody wants: they stay.
 fn warn_of_unclaimed_folders(env: &PartitionEnv, topics: &Topics) -> Result<(), CatalogError> {
-    let names = env.files.list(&env.data_dir).map_err(|source| StorageError::Io {
+    let names = env.store.fs().list(&env.data_dir).map_err(|source| StorageError::Io {
         path: env.data_dir.clone(),
         op: "list",
         source,

@@ -6,27 +6,35 @@ use tempfile::TempDir;
 use super::alteration::{Alteration, Edit, Operation};
 use super::state::StoredCatalog;
 use super::*;
-use crate::checkpoint::Restored;
+use crate::checkpoint::{Checkpointer, Restored};
 use crate::clock::ManualClock;
 use crate::config::Args;
 use crate::config::topic::Overrides;
-use crate::storage::RealFs;
+use crate::storage::data_dir::LastEnd;
+use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::state_file;
+use crate::storage::store::Store;
 
 fn env(dir: &Path) -> Arc<PartitionEnv> {
     Arc::new(PartitionEnv {
-        files: Arc::new(RealFs),
+        store: Store::new(Arc::new(RealFs), 100),
         data_dir: dir.to_owned(),
         clock: Arc::new(ManualClock::at(0)),
         producers_max: 10,
     })
 }
 
+/// As after a crash without a checkpoint.
+fn restored(dir: &Path) -> Restored {
+    let files: Arc<dyn FileSystem> = Arc::new(RealFs);
+    Checkpointer::open(&files, dir, LastEnd::Crash, 0).unwrap().1
+}
+
 fn open_with(dir: &Path, settings: &[&str]) -> Catalog {
     let mut args = vec!["broker", "--data-dir", dir.to_str().unwrap()];
     args.extend(settings.iter().flat_map(|setting| ["--set", setting]));
     let config = Config::load(&Args::parse_from(args)).unwrap();
-    Catalog::open(env(dir), Arc::new(config), Restored::default()).unwrap()
+    Catalog::open(env(dir), Arc::new(config), restored(dir)).unwrap()
 }
 
 fn open(dir: &TempDir) -> Catalog {
@@ -244,7 +252,7 @@ fn a_damaged_catalog_is_refused() {
     bytes[30] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let config = Config::load(&Args::for_data_dir(dir.path())).unwrap();
-    let refused = Catalog::open(env(dir.path()), Arc::new(config), Restored::default());
+    let refused = Catalog::open(env(dir.path()), Arc::new(config), restored(dir.path()));
     assert!(refused.unwrap_err().to_string().contains("catalog.state"));
 }
 
