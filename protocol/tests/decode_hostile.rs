@@ -1,8 +1,8 @@
 //! Decoding input that means harm: no panic, and memory in proportion to the input.
 //!
 //! Every message in every version meets truncated, mutated, dense and random bytes and false counts, while an
-//! allocator counts. The bound is [`allowed`]: 64 bytes for each byte of input, and 1 KiB. The dearest byte is that of
-//! an empty string in an array, which becomes a `String` of 24 bytes in a `Vec` that doubles.
+//! allocator counts. The bound is [`allowed`]: 64 bytes for each byte of input, and 1 KiB. The dearest byte
+//! is that of an empty string in an array, which becomes a `String` of 24 bytes in a `Vec` that doubles.
 
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
@@ -42,8 +42,8 @@ fn count(change: isize) {
     });
 }
 
-// SAFETY: every call is passed on to the system's allocator unchanged; counting does not allocate. The default
-// `realloc` and `alloc_zeroed` go through `alloc` and `dealloc`.
+// SAFETY: every call is passed on to the system's allocator unchanged; counting does not allocate. The
+// default `realloc` and `alloc_zeroed` go through `alloc` and `dealloc`.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
