@@ -35,6 +35,15 @@ pub fn segments(data_dir: &Path, partition: &str) -> Vec<PathBuf> {
     all(&folder).into_iter().filter(|path| has_extension(path, "log")).collect()
 }
 
+/// The bytes of a partition's segment files; one that is deleted meanwhile counts nothing.
+///
+/// # Panics
+/// When its folder cannot be read.
+pub fn segment_bytes(data_dir: &Path, partition: &str) -> u64 {
+    let lengths = segments(data_dir, partition).into_iter().filter_map(|path| fs::metadata(path).ok());
+    lengths.map(|metadata| metadata.len()).sum()
+}
+
 /// Whether a file's name ends like this.
 pub fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found == extension)

@@ -29,7 +29,9 @@ fn flush_ms_syncs_in_the_background() {
     if !strace::is_usable() {
         return;
     }
-    let broker = Broker::start(BrokerOptions::default());
+    // A checkpoint would sync too.
+    let rarely = format!("sendlog.checkpoint.interval.ms={LONG_MS}");
+    let broker = Broker::start(BrokerOptions::with_args(["--set", &rarely]));
     let mut kafka = topic(&broker, &[("flush.ms", LONG_MS)]);
     assert_eq!(kafka.topic_config(TOPIC, "flush.ms"), LONG_MS);
     let strace = Strace::attach(&broker, ["-e", TRACED]);

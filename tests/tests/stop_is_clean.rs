@@ -116,7 +116,7 @@ fn a_clean_restart_keeps_everything_and_scans_nothing() {
     kafka.delete_records(TOPIC, 2);
     let before = picture(&mut kafka);
     assert_eq!(broker.terminate().code(), Some(0));
-    let log_bytes: u64 = data_files::segments(broker.data_dir(), "t-0").iter().map(|path| data_files::length(path)).sum();
+    let log_bytes = data_files::segment_bytes(broker.data_dir(), "t-0");
 
     broker.restart();
     let read = strace::bytes_read(&broker);
