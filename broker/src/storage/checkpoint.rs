@@ -28,6 +28,13 @@ pub struct PartitionCheckpoint {
     pub sealed: Option<Vec<SealedSegment>>,
 }
 
+impl PartitionCheckpoint {
+    /// Whether it lists all segments.
+    pub(super) fn is_complete(&self) -> bool {
+        self.active.is_none() || self.sealed.is_some()
+    }
+}
+
 /// A segment that grows no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSegment {

@@ -129,7 +129,16 @@ impl Log {
         let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
         let (recovered, roll_ms) = match resume {
             Resume::Fresh => (Recovered::empty(0, 0), None),
-            Resume::Clean(checkpoint) => (recovery::trust(segments, &checkpoint), None),
+            Resume::Clean(checkpoint) if checkpoint.is_complete() => {
+                (recovery::trust(segments, &checkpoint), None)
+            }
+            Resume::Clean(checkpoint) => {
+                let checkpoint = Some(&checkpoint);
+                let topic_id = place.topic_id;
+                let task =
+                    Task { place: segments, topic_id, checkpoint, distrust_cache: false, now_ms: 0 };
+                (recovery::recover(task, visit)?, None)
+            }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
                 let checkpoint = checkpoint.as_ref();
                 let topic_id = place.topic_id;
@@ -319,11 +328,12 @@ impl Log {
         };
         let summary = SegmentSummary::new(self.end.offset, now_ms);
         let segment = Arc::new(Segment::with_summary(place, summary));
-        let file = segment.create_files()?;
-        if let Some(active) = active {
-            close(&active)?;
-            self.sealed.push(active);
-        }
+        let created = segment.create_files().and_then(|file| {
+            active.as_ref().map_or(Ok(()), close)?;
+            Ok(file)
+        });
+        let file = created.inspect_err(|_| segment.discard_files())?;
+        self.sealed.extend(active);
         self.end = Bound { segment_base: segment.base_offset(), position: 0, ..self.end };
         self.active_file = Some(ActiveFile { path: segment.path().into(), is_dirty: false });
         self.set_dirty(file);

@@ -46,3 +46,6 @@ mod header_walk;
 mod index_file;
 mod offset_index;
 mod time_index;
+
+#[cfg(test)]
+mod tests;
