@@ -135,8 +135,7 @@ impl Log {
             Resume::Clean(checkpoint) => {
                 let checkpoint = Some(&checkpoint);
                 let topic_id = place.topic_id;
-                let task =
-                    Task { place: segments, topic_id, checkpoint, distrust_cache: false, now_ms: 0 };
+                let task = Task { place: segments, topic_id, checkpoint, distrust_cache: false, now_ms: 0 };
                 (recovery::recover(task, visit)?, None)
             }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {

@@ -42,7 +42,9 @@ impl Fixture {
     }
 
     pub(super) fn with_fs(fs: Arc<dyn FileSystem>, config: LogConfig) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), store: Store::new(fs, 4), config }
+        // In memory where that is to be had: these tests sync a thousand times and pull no plug.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self { dir, store: Store::new(fs, 4), config }
     }
 
     pub(super) fn partition_dir(&self) -> PathBuf {
@@ -99,7 +101,8 @@ pub(super) fn fill(log: &mut Log, count: usize) -> Vec<TestBatch> {
     for _ in 0..count {
         let base = log.end_offset();
         let records = 1 + base % 3;
-        let timestamps: Vec<i64> = (0..records).map(|at| 1000 + 10 * base + (base + at) * 7919 % 100).collect();
+        let timestamps: Vec<i64> =
+            (0..records).map(|at| 1000 + 10 * base + (base + at) * 7919 % 100).collect();
         let next = batch(base, &timestamps, 10 + usize::try_from(base % 90).unwrap(), Compression::None);
         log.append(&next.to_append(), 1).unwrap();
         batches.push(next);
@@ -136,7 +139,8 @@ impl Expected {
     /// What a read must return: whole batches up to the next segment.
     fn read(&self, log: &Log, offset: i64, max_bytes: usize, min_one: bool) -> Vec<u8> {
         let view = log.view();
-        let next_base = view.segments().iter().map(|segment| segment.base_offset()).find(|base| offset < *base);
+        let next_base =
+            view.segments().iter().map(|segment| segment.base_offset()).find(|base| offset < *base);
         let mut bytes = Vec::new();
         for batch in self.batches.iter().filter(|batch| offset < batch.parsed.next_offset()) {
             let is_forced = bytes.is_empty() && min_one;
