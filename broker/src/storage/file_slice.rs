@@ -62,6 +62,13 @@ impl FileSlice {
         Ok(read)
     }
 
+    /// Asks the system to read `len` bytes from `at` on into the page cache, and some behind them;
+    /// does not wait. A hint: errors are of no consequence.
+    pub fn read_ahead(&self, at: usize, len: usize) {
+        let len = (len * 2).min(self.len.saturating_sub(at));
+        let _ = self.file.read_ahead(self.position + at as u64, len as u64);
+    }
+
     /// Whether `len` bytes from `at` on seem to be in the page cache, so that `sendfile` will not wait: probes a byte of
     /// every 64 KiB and the last one. A guess in both directions; errors count as "yes", the send will meet them.
     #[must_use]

@@ -3,6 +3,7 @@
 //! [`RealFs`] is the real thing; [`testing::FaultyFs`](crate::storage::testing::FaultyFs) makes operations fail. Paths are
 //! checked elsewhere; nothing here retries, except after an interrupting signal.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::num::NonZeroU64;
@@ -39,7 +40,7 @@ pub enum OpenMode {
 }
 
 /// File system operations. All paths are absolute or relative to the process, none is interpreted.
-pub trait FileSystem: Send + Sync {
+pub trait FileSystem: Send + Sync + fmt::Debug {
     /// Opens a file.
     ///
     /// # Errors
@@ -129,8 +130,29 @@ pub trait StoredFile: Send + Sync {
     /// # Errors
     /// The system's.
     fn drop_cache(&self, position: u64) -> io::Result<()>;
+    /// Starts to read a range into the page cache, without waiting.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()>;
     /// For `sendfile` and `mmap`.
     fn as_fd(&self) -> BorrowedFd<'_>;
+}
+
+/// Removes a folder and the files in it. One that is not there is removed already.
+///
+/// # Errors
+/// The first that occurs; a folder within it is one. Some files may be gone then.
+pub fn remove_folder(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
+    let names = match fs.list(path) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for name in names {
+        fs.remove(&path.join(name))?;
+    }
+    fs.remove_dir(path)
 }
 
 /// Writes all bytes of all parts, in as few calls as it takes.
@@ -267,6 +289,10 @@ impl StoredFile for RealFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, position, NonZeroU64::new(len), Advice::WillNeed)?)
     }
 
     fn drop_cache(&self, position: u64) -> io::Result<()> {

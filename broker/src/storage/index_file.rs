@@ -278,7 +278,7 @@ impl IndexMap {
 }
 
 impl<const WORDS: usize> IndexView<WORDS> {
-    /// An entry; none behind the last one.
+    /// An entry; none behind the published ones.
     pub(super) fn get(&self, entry: usize) -> Option<[u32; WORDS]> {
         if self.len <= entry {
             return None;

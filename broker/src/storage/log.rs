@@ -184,6 +184,12 @@ impl Log {
         self.view.load_full()
     }
 
+    /// The partition folder, which may not exist yet.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Offset that the next batch gets.
     #[must_use]
     pub fn end_offset(&self) -> i64 {

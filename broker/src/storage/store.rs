@@ -8,6 +8,7 @@ use crate::storage::segment::Segment;
 
 /// File system and descriptor budget. An open segment costs one descriptor and up to two memory maps; those used least
 /// recently (by the clock algorithm) are closed when there are too many, and opened again on demand.
+#[derive(Debug)]
 pub struct Store {
     fs: Arc<dyn FileSystem>,
     open_max: usize,

@@ -48,7 +48,7 @@ enum Kind {
 }
 
 /// Passes everything to [`RealFs`], counts the operations, and lets those fail that the plan names.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FaultyFs {
     state: Arc<State>,
 }
@@ -205,6 +205,10 @@ impl StoredFile for FaultyFile {
     fn size(&self) -> io::Result<u64> {
         self.state.pass(Kind::Read)?;
         self.file.size()
+    }
+
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        self.file.read_ahead(position, len)
     }
 
     fn drop_cache(&self, position: u64) -> io::Result<()> {
