@@ -370,7 +370,7 @@ struct Damage<'a> {
 fn cut(damage: Damage<'_>, later: &[Found]) -> Result<Cut, StorageError> {
     let Damage { segment, summary, size, reason } = damage;
     let path = segment.path().to_path_buf();
-    let io_error = |op| move |source| StorageError::io(&segment.path().to_path_buf(), op, source);
+    let io_error = |op| move |source| StorageError::io(segment.path(), op, source);
     let file = segment.file(IoMode::Blocking).map_err(io_error("open"))?;
     let next = BatchScan::new(&*file, summary.size, size)
         .find_valid_behind(summary.next_offset)

@@ -14,7 +14,7 @@ use crate::storage::testing::{TestBatch, batch};
 
 #[derive(Debug, Clone)]
 struct NewBatch {
-    records: usize,
+    records: i64,
     value_bytes: usize,
     compression: u8,
     timestamp: i64,
@@ -46,7 +46,7 @@ enum Operation {
 }
 
 fn new_batch() -> impl Strategy<Value = NewBatch> {
-    (1..5usize, prop_oneof![0..60usize, 0..3000usize], 0..5u8, -1..2000i64).prop_map(
+    (1..5i64, prop_oneof![0..60usize, 0..3000usize], 0..5u8, -1..2000i64).prop_map(
         |(records, value_bytes, compression, timestamp)| NewBatch {
             records,
             value_bytes,
@@ -157,7 +157,7 @@ impl Run {
         let mut batches: Vec<TestBatch> = Vec::new();
         for one in new {
             let timestamps: Vec<i64> = (0..one.records)
-                .map(|at| if one.timestamp < 0 { -1 } else { one.timestamp + (at as i64 * 7) % 5 })
+                .map(|at| if one.timestamp < 0 { -1 } else { one.timestamp + at * 7 % 5 })
                 .collect();
             let compression = [
                 Compression::None,

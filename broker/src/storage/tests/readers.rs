@@ -12,7 +12,7 @@ use crate::storage::testing::{TestBatch, batch};
 use crate::storage::view::Bound;
 use sendlog_protocol::records::Compression;
 
-const BATCHES: usize = 3000;
+const BATCHES: i64 = 3000;
 
 /// What the readers may look at.
 struct Published {
@@ -28,7 +28,7 @@ fn readers_and_a_writer_share_a_log() {
     let config = LogConfig { segment_bytes: 20_000, index_interval_bytes: 64, ..small() };
     let fixture = Fixture::new(config);
     let mut log = fixture.open(Resume::Fresh);
-    let batches: Vec<TestBatch> = (0..BATCHES as i64)
+    let batches: Vec<TestBatch> = (0..BATCHES)
         .map(|offset| batch(offset, &[offset], usize::try_from(offset % 200).unwrap(), Compression::None))
         .collect();
     let published = Arc::new(Published {
