@@ -58,6 +58,15 @@ impl Ledger {
     }
 }
 
+/// Why a producer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShipEnd {
+    /// Everything was sent and acknowledged.
+    Done,
+    /// The broker was gone.
+    ConnectionLost,
+}
+
 /// A producer that keeps some batches in flight. With an identity it repeats, after its connection was lost, what it
 /// has no answer for; without one it forgets about that.
 #[derive(Debug)]
@@ -70,6 +79,8 @@ pub struct Shipper {
     pub identity: Option<Producer>,
     /// How many batches may be without an answer.
     pub in_flight_max: usize,
+    /// It ends by itself after so many batches.
+    pub batches_max: usize,
     batches: usize,
     records: i32,
     unanswered: VecDeque<Bytes>,
@@ -79,29 +90,33 @@ impl Shipper {
     /// A producer that has sent nothing.
     pub fn new(name: String, to: Produce<'static>, identity: Option<Producer>) -> Self {
         let unanswered = VecDeque::new();
-        Self { name, to, identity, in_flight_max: 5, batches: 0, records: 0, unanswered }
+        let (in_flight_max, batches_max) = (5, usize::MAX);
+        Self { name, to, identity, in_flight_max, batches_max, batches: 0, records: 0, unanswered }
     }
 
-    /// Sends and receives until the connection ends, calling `on_ack` for every acknowledgement.
+    /// Sends and receives until all is done or the connection ends, calling `on_ack` for every acknowledgement.
     ///
     /// # Panics
     /// When the broker refuses a batch.
-    pub fn ship(&mut self, mut kafka: Kafka, ledger: &Mutex<Ledger>, mut on_ack: impl FnMut()) {
+    pub fn ship(&mut self, mut kafka: Kafka, ledger: &Mutex<Ledger>, mut on_ack: impl FnMut()) -> ShipEnd {
         if self.identity.is_none() {
             self.unanswered.clear();
         }
         let again: Vec<Bytes> = self.unanswered.iter().cloned().collect();
         if again.iter().any(|batch| kafka.send_batch(self.to, batch).is_err()) {
-            return;
+            return ShipEnd::ConnectionLost;
         }
         loop {
-            while self.unanswered.len() < self.in_flight_max {
+            while self.unanswered.len() < self.in_flight_max && self.batches < self.batches_max {
                 let batch = self.next_batch();
                 lock(ledger).send(&batch);
                 self.unanswered.push_back(batch.clone());
                 if kafka.send_batch(self.to, &batch).is_err() {
-                    return;
+                    return ShipEnd::ConnectionLost;
                 }
+            }
+            if self.unanswered.is_empty() {
+                return ShipEnd::Done;
             }
             match kafka.receive_ack() {
                 Ok(offset) => {
@@ -109,7 +124,7 @@ impl Shipper {
                     lock(ledger).acknowledge(&batch, offset);
                     on_ack();
                 }
-                Err(ProduceFailure::Closed(_)) => return,
+                Err(ProduceFailure::Closed(_)) => return ShipEnd::ConnectionLost,
                 Err(ProduceFailure::Refused(code)) => panic!("{}: {}", self.name, error_name(code)),
             }
         }

@@ -26,7 +26,7 @@ fn a_lone_ack_follows_the_sync_of_its_batch() {
             kafka.try_produce(Produce { acks, ..Produce::to(TOPIC) }, &batch).expect("it is acknowledged");
         }
         let trace = strace.detach();
-        assert_eq!(acks_before_their_sync(&trace), 0, "acks={acks}: {trace:#?}");
+        assert_eq!(acks_before_their_sync(&trace), 0, "acks={acks}: answers that a sync had not yet covered");
         assert_eq!(answers(&trace), count);
         assert_eq!(trace.count(SYNCS, ".log"), count, "acks={acks}: one sync a batch, no more");
     }

@@ -1,6 +1,9 @@
 //! What a crash leaves half-written at the end of a log is cut at the next start, and nothing else: all whole batches
 //! stay, and a leader epoch tells consumers where the cut was.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use bytes::Bytes;
 use sendlog_tests::{Broker, BrokerOptions, Kafka, batches, data_files};
 use tempfile::TempDir;
@@ -31,12 +34,18 @@ impl Crashed {
     }
 
     /// Starts a broker on a copy whose active segment was changed.
-    fn start_after(&self, name: &str, damage: impl FnOnce(&std::path::Path)) -> Broker {
+    fn start_after(&self, name: &str, damage: impl FnOnce(&Path)) -> Broker {
+        self.copy(name, damage);
+        Broker::start(on(&self.folder, name))
+    }
+
+    /// A copy whose active segment was changed.
+    fn copy(&self, name: &str, damage: impl FnOnce(&Path)) -> PathBuf {
         let copy = self.folder.path().join(name);
         data_files::copy(&self.folder.path().join("original"), &copy);
         let segments = data_files::segments(&copy, "t-0");
         damage(segments.last().expect("a segment"));
-        Broker::start(on(&self.folder, name))
+        copy
     }
 }
 
@@ -134,6 +143,33 @@ fn leader_epochs_are_kept() {
         assert_eq!(kafka.describe_topic(TOPIC).partitions[0].leader_epoch, epoch, "nothing was cut");
         assert_eq!(kafka.epoch_end(TOPIC, crashed.leader_epoch).end_offset, BATCHES);
         assert_eq!(kafka.epoch_end(TOPIC, epoch).end_offset, BATCHES + 1);
+    }
+}
+
+/// Damage with whole batches behind it is no torn tail. To cut there would lose them: either all of them stay readable,
+/// or nothing is touched until a person has decided.
+#[test]
+fn damage_in_the_middle_is_never_cut() {
+    let crashed = Crashed::new();
+    for damaged in [0, 4, 8] {
+        let before: usize = crashed.log[..damaged].iter().map(Bytes::len).sum();
+        let name = format!("damaged batch {damaged}");
+        let copy = crashed.copy(&name, |active| data_files::flip(active, before as u64 + 90));
+        let segment = data_files::segments(&copy, "t-0").remove(0);
+        let bytes = fs::read(&segment).expect("it is there");
+        match Broker::try_start(on(&crashed.folder, &name)) {
+            Ok(broker) => {
+                let mut kafka = Kafka::open(broker.address());
+                let behind = i64::try_from(damaged).expect("few") + 1;
+                assert_eq!(kafka.read_from(TOPIC, 0, behind), crashed.log[damaged + 1..], "{name}");
+                assert_eq!(kafka.produce(TOPIC, &batches::of(&["next"])), BATCHES, "{name}");
+            }
+            Err(refusal) => {
+                let path = segment.display().to_string();
+                assert!(refusal.stderr.contains(&path), "{path} should be in:\n{}", refusal.stderr);
+            }
+        }
+        assert!(fs::read(&segment).expect("it is there").starts_with(&bytes), "{name}: and nothing is touched");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Topics and their settings.
 
+use std::io;
+
 use sendlog_protocol::messages::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteRecordsPartition, DeleteRecordsRequest,
     DeleteRecordsTopic, DeleteTopicState, DeleteTopicsRequest, DescribeConfigsRequest, DescribeConfigsResource,
@@ -19,8 +21,7 @@ impl Kafka {
     /// # Panics
     /// When the broker refuses.
     pub fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
-        let ids = self.create_topics(&[name], partitions, configs);
-        ids[0]
+        self.create_topics(&[name], partitions, configs)[0]
     }
 
     /// Creates topics in one request.
@@ -28,6 +29,22 @@ impl Kafka {
     /// # Panics
     /// When the broker refuses one.
     pub fn create_topics(&mut self, names: &[&str], partitions: i32, configs: &[(&str, &str)]) -> Vec<Uuid> {
+        self.try_create_topics(names, partitions, configs).expect("a creation is answered")
+    }
+
+    /// As [`create_topics`](Self::create_topics), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker refuses one.
+    pub fn try_create_topics(
+        &mut self,
+        names: &[&str],
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> io::Result<Vec<Uuid>> {
         let topic = |name: &&str| CreatableTopic {
             name: (*name).to_owned(),
             num_partitions: partitions,
@@ -45,13 +62,13 @@ impl Kafka {
             topics: names.iter().map(topic).collect(),
             ..CreateTopicsRequest::default()
         };
-        let created = self.ask(7, &request).topics;
+        let created = self.call(7, &request)?.topics;
         assert_eq!(created.len(), names.len());
         for (result, name) in created.iter().zip(names) {
             assert_eq!(result.name, *name);
             assert_ok(result.error_code, result.error_message.as_deref(), name);
         }
-        created.iter().map(|result| result.topic_id).collect()
+        Ok(created.iter().map(|result| result.topic_id).collect())
     }
 
     /// Deletes a topic.
@@ -59,10 +76,22 @@ impl Kafka {
     /// # Panics
     /// When the broker refuses.
     pub fn delete_topic(&mut self, name: &str) {
+        self.try_delete_topic(name).expect("a deletion is answered");
+    }
+
+    /// As [`delete_topic`](Self::delete_topic), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn try_delete_topic(&mut self, name: &str) -> io::Result<()> {
         let topics = vec![DeleteTopicState { name: Some(name.to_owned()), ..DeleteTopicState::default() }];
-        let deleted = self.ask(6, &DeleteTopicsRequest { topics, ..DeleteTopicsRequest::default() });
+        let deleted = self.call(6, &DeleteTopicsRequest { topics, ..DeleteTopicsRequest::default() })?;
         let result = &deleted.responses[0];
         assert_ok(result.error_code, result.error_message.as_deref(), name);
+        Ok(())
     }
 
     /// What the broker says of a topic; nothing is created by asking.
@@ -124,6 +153,17 @@ impl Kafka {
     /// # Panics
     /// When the broker refuses.
     pub fn set_topic_config(&mut self, topic: &str, setting: &str, value: &str) {
+        self.try_set_topic_config(topic, setting, value).expect("a change is answered");
+    }
+
+    /// As [`set_topic_config`](Self::set_topic_config), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn try_set_topic_config(&mut self, topic: &str, setting: &str, value: &str) -> io::Result<()> {
         let config = IncrementalAlterableConfig {
             name: setting.to_owned(),
             config_operation: SET,
@@ -135,8 +175,9 @@ impl Kafka {
             configs: vec![config],
         };
         let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-        let result = &self.ask(1, &request).responses[0];
+        let result = &self.call(1, &request)?.responses[0];
         assert_ok(result.error_code, result.error_message.as_deref(), setting);
+        Ok(())
     }
 
     /// Deletes the records of partition 0 below an offset, and returns the log start.
