@@ -64,6 +64,16 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether the disk is full: everything else cannot be waited out.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::State(error) => error.is_full(),
+            _ => false,
+        }
+    }
+
     /// Sorts a failed operation: a full disk can be waited out, everything else cannot.
     pub(crate) fn io(path: &Path, op: &'static str, source: io::Error) -> Self {
         let path = path.to_path_buf();
