@@ -40,6 +40,7 @@ async function create (topic, numPartitions = 1, config = {}) {
   const configEntries = Object.entries(entries).map(([name, value]) => ({ name, value }))
   await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }] })
   await eventually(async () => equal((await describe(topic)).partitions.length, numPartitions, 'partitions'))
+  await eventually(() => admin.fetchTopicOffsets(topic))
 }
 
 async function describe (topic) {
@@ -212,7 +213,7 @@ async function createPartitions () {
 }
 
 async function deleteRecords () {
-  await admin.deleteTopicRecords({ topic: wide, partitions: [{ partition: 3, offset: '7' }] })
+  await eventually(() => admin.deleteTopicRecords({ topic: wide, partitions: [{ partition: 3, offset: '7' }] }))
   equal(await offsets(wide, 3), [7, 13], 'offsets')
   const messages = await read(wide, 3, 7, 6)
   equal(messages.map(m => m.offset), ['7', '8', '9', '10', '11', '12'], 'offsets of the records')
