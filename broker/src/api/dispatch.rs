@@ -5,11 +5,12 @@ use std::future::Future;
 use bytes::Bytes;
 use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::header::RequestHeader;
+use sendlog_protocol::messages::ApiVersionsRequest;
 use sendlog_protocol::wire::Reader;
 use sendlog_protocol::{Message, Piece, Request, decode_body, encode_response};
 
 use super::{Close, Context, Session};
-use crate::storage::FileSlice;
+use crate::storage::file_slice::FileSlice;
 
 /// What goes back to the client.
 #[derive(Debug)]
@@ -154,7 +155,7 @@ fn api_versions(context: &Context, session: &Session, mut incoming: Incoming) ->
         incoming.header.api_version = 0;
         return incoming.encode(&super::api_versions::unsupported());
     }
-    let request = incoming.decode()?;
+    let request: ApiVersionsRequest = incoming.decode()?;
     let version = incoming.header.api_version;
-    incoming.encode(&super::api_versions::handle(context, session, version, request))
+    incoming.encode(&super::api_versions::handle(context, session, version, &request))
 }
