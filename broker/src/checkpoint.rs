@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::partition::{Appender, BatchSeen, Checkpoint, Partition, ProducerEntry};
-use crate::storage::data_dir::LastEnd;
-use crate::storage::leader_epochs::LeaderEpochs;
-use crate::storage::state_file::{self, StateFileError, StateKind};
 use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::data_dir::LastEnd;
 use crate::storage::error::StorageError;
 use crate::storage::files::FileSystem;
+use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::log::Resume;
+use crate::storage::state_file::{self, StateFileError, StateKind};
 
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "checkpoint.state";
@@ -128,9 +128,7 @@ impl Checkpointer {
                 let keyed = entries.into_iter().map(|e| ((Uuid::from_bytes(e.topic_id), e.index), e));
                 Restored { last_end, now_ms, entries: keyed.collect() }
             }
-            Ok(None) if last_end == LastEnd::New => {
-                Restored { last_end, now_ms, entries: HashMap::new() }
-            }
+            Ok(None) if last_end == LastEnd::New => Restored { last_end, now_ms, entries: HashMap::new() },
             Ok(None) => Restored::scan_all(last_end, now_ms, "there is no checkpoint"),
             Err(StateFileError::Io { path, op, source }) => {
                 return Err(StorageError::Io { path, op, source });
@@ -160,10 +158,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// As [`Checkpointer::write`].
-    pub fn write_quiet(
-        &self,
-        partitions: impl Iterator<Item = Arc<Partition>>,
-    ) -> Result<(), StorageError> {
+    pub fn write_quiet(&self, partitions: impl Iterator<Item = Arc<Partition>>) -> Result<(), StorageError> {
         self.save(partitions, None)
     }
 
@@ -181,9 +176,11 @@ impl Checkpointer {
             }
         }
         if let Some(appender) = appender {
-            let undurable =
-                saved.iter().filter(|(partition, checkpoint)| !partition.is_durable(checkpoint.log.end_offset));
-            let syncs: Vec<_> = undurable.map(|(partition, _)| appender.sync(Arc::clone(partition))).collect();
+            let undurable = saved
+                .iter()
+                .filter(|(partition, checkpoint)| !partition.is_durable(checkpoint.log.end_offset));
+            let syncs: Vec<_> =
+                undurable.map(|(partition, _)| appender.sync(Arc::clone(partition))).collect();
             for sync in syncs {
                 // A sync that was dropped or refused is a broker that stops: nothing is saved.
                 let refused = || StorageError::Poisoned { dir: self.path.clone() };

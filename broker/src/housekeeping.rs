@@ -56,7 +56,10 @@ async fn write_checkpoints(context: Arc<Context>) {
         }
         written_bytes = bytes;
         let job = Arc::clone(&context);
-        run("the checkpoint was not written", move || job.checkpointer.write(job.catalog.partitions(), &job.appender)).await;
+        run("the checkpoint was not written", move || {
+            job.checkpointer.write(job.catalog.partitions(), &job.appender)
+        })
+        .await;
         written_at = Instant::now();
     }
 }

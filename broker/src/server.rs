@@ -20,10 +20,10 @@ use crate::net::{Budget, Limits, Listener, bind};
 use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
-use crate::storage::flush::Flusher;
 use crate::storage::data_dir::{DataDir, DataDirError};
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::flush::Flusher;
 use crate::storage::store::Store;
 
 /// Threads that may wait for cold data at a time.
@@ -96,7 +96,8 @@ pub fn run(config: Config) -> Result<(), ServerError> {
     let result = runtime.block_on(async {
         let (stopper, stop) = stop::channel();
         let on_failure = stopper.clone();
-        let server = Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
+        let server =
+            Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
         stop_on_signals(stopper).map_err(ServerError::Start)?;
         // Nobody reads stdout of a daemon: that it cannot be written is no reason to end.
         let _ = server.announce(started.elapsed());
@@ -146,7 +147,8 @@ impl Server {
             clock: Arc::clone(&clock),
             producers_max: PRODUCERS_MAX,
         });
-        let (checkpointer, restored) = Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
+        let (checkpointer, restored) =
+            Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
         let catalog = Arc::new(Catalog::open(env, Arc::clone(&config), restored)?);
         if needs_recovery {
@@ -157,9 +159,14 @@ impl Server {
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
         let flusher = Flusher::new(config.sync_threads);
-        let (appender, commit_threads) =
-            Appender::start(flusher, Arc::clone(&flush_timer), Arc::clone(&settler), Arc::clone(&clock), on_failure)
-                .map_err(ServerError::Start)?;
+        let (appender, commit_threads) = Appender::start(
+            flusher,
+            Arc::clone(&flush_timer),
+            Arc::clone(&settler),
+            Arc::clone(&clock),
+            on_failure,
+        )
+        .map_err(ServerError::Start)?;
         let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir)?);
         let listener = Listener {
             socket,
@@ -170,7 +177,8 @@ impl Server {
         };
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
-        let context = Context { config, cluster_id, catalog, clock, appender, checkpointer, producer_ids, stop };
+        let context =
+            Context { config, cluster_id, catalog, clock, appender, checkpointer, producer_ids, stop };
         Ok(Self {
             context: Arc::new(context),
             listener,
@@ -331,4 +339,3 @@ fn raise_descriptor_limit() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
-

@@ -44,10 +44,8 @@ impl Incoming {
     pub fn parse(frame: Bytes) -> Result<Self, Close> {
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader).map_err(Close::Header)?;
-        let key = ApiKey::from_code(header.api_key).ok_or(Close::Unsupported {
-            key: header.api_key,
-            version: header.api_version,
-        })?;
+        let key = ApiKey::from_code(header.api_key)
+            .ok_or(Close::Unsupported { key: header.api_key, version: header.api_version })?;
         Ok(Self { header, key, body: reader.into_remaining() })
     }
 

@@ -38,7 +38,9 @@ pub fn of_read(error: &ReadError) -> ErrorCode {
         ReadError::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
         ReadError::Log(error::ReadError::OutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
         ReadError::Log(error::ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
-        ReadError::Log(error::ReadError::Io { .. } | error::ReadError::WouldBlock) => ErrorCode::KafkaStorageError,
+        ReadError::Log(error::ReadError::Io { .. } | error::ReadError::WouldBlock) => {
+            ErrorCode::KafkaStorageError
+        }
     }
 }
 

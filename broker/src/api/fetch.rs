@@ -12,11 +12,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendlog_protocol::RecordSet;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    DivergingEpoch, FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
+    DivergingEpoch, FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
+    PartitionData,
 };
-use sendlog_protocol::RecordSet;
 use tokio::time::Instant;
 
 use super::{Context, Session, error};
@@ -211,14 +212,17 @@ fn diverging(partition: &Partition, wanted: &FetchPartition) -> Result<Option<Di
     if end.end_offset < 0 {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    let is_diverging =
-        end.leader_epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset;
+    let is_diverging = end.leader_epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset;
     let epoch_end = || DivergingEpoch { epoch: end.leader_epoch, end_offset: end.end_offset };
     Ok(is_diverging.then(epoch_end))
 }
 
 /// Every partition that was asked for, and no other, in the order of the request.
-fn respond(topics: &[FetchTopic], wanted: Vec<Wanted>, results: Vec<Result<Answered, ErrorCode>>) -> Response {
+fn respond(
+    topics: &[FetchTopic],
+    wanted: Vec<Wanted>,
+    results: Vec<Result<Answered, ErrorCode>>,
+) -> Response {
     let mut responses: Vec<FetchableTopicResponse<FileSlice>> = topics
         .iter()
         .map(|topic| FetchableTopicResponse {

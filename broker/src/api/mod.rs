@@ -23,6 +23,7 @@ mod fetch;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
+mod log_limit;
 mod metadata;
 mod offset_for_leader_epoch;
 mod placement;

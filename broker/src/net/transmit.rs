@@ -134,10 +134,8 @@ impl Transmitter {
     }
 
     async fn when_writable(&self, operation: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let moved = tokio::time::timeout(
-            self.stall_timeout,
-            self.stream.async_io(Interest::WRITABLE, operation),
-        );
+        let moved =
+            tokio::time::timeout(self.stall_timeout, self.stream.async_io(Interest::WRITABLE, operation));
         moved.await.unwrap_or_else(|_| Err(stalled(self.stall_timeout)))
     }
 

@@ -25,8 +25,8 @@ use super::{Appended, FlushTimer, Partition, ProducedBatch, Settler};
 use crate::clock::Clock;
 use crate::storage::dirty::Dirty;
 use crate::storage::error::StorageError;
-use crate::storage::view::Bound;
 use crate::storage::flush::Flusher;
+use crate::storage::view::Bound;
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
 const COMMIT_THREADS: usize = 2;

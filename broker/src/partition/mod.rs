@@ -118,7 +118,10 @@ impl Partition {
     ///
     /// # Errors
     /// [`StorageError`] when the log cannot be read, or is damaged where it must not be cut.
-    pub fn open(env: &PartitionEnv, open: OpenPartition) -> Result<(Arc<Self>, RecoveryReport), StorageError> {
+    pub fn open(
+        env: &PartitionEnv,
+        open: OpenPartition,
+    ) -> Result<(Arc<Self>, RecoveryReport), StorageError> {
         let directory = env.data_dir.join(format!("{}-{}", open.topic, open.index));
         let mut producers = ProducerStates::restore(open.producers);
         let mut epochs = open.epochs;
@@ -157,7 +160,13 @@ impl Partition {
             epochs,
             config: ArcSwap::new(open.config),
             is_deleted: AtomicBool::new(false),
-            writer: Mutex::new(Writer { log, producers, unsynced_records: 0, is_sync_scheduled: false, doomed: Vec::new() }),
+            writer: Mutex::new(Writer {
+                log,
+                producers,
+                unsynced_records: 0,
+                is_sync_scheduled: false,
+                doomed: Vec::new(),
+            }),
         };
         Ok((Arc::new(partition), report))
     }

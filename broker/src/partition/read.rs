@@ -4,10 +4,10 @@
 
 use super::error::ReadError;
 use super::{OffsetsView, Partition};
+use crate::storage::error;
 use crate::storage::file_slice::FileSlice;
 use crate::storage::files::IoMode;
 use crate::storage::time_lookup::TimestampOffset;
-use crate::storage::error;
 
 /// What a fetch wants of a partition.
 #[derive(Debug, Clone, Copy)]

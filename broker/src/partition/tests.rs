@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use sendlog_protocol::records::{BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp, check_stored};
+use sendlog_protocol::records::{
+    BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp, check_stored,
+};
 use uuid::Uuid;
 
 use super::*;
@@ -87,7 +89,8 @@ fn read_all(partition: &Partition) -> Vec<Bytes> {
     let mut offset = 0;
     loop {
         let request = ReadRequest { offset, max_bytes: 1, min_one_batch: true, current_leader_epoch: -1 };
-        let read = partition.read(&request, IoMode::Blocking).unwrap().expect("blocking reads do not give up");
+        let read =
+            partition.read(&request, IoMode::Blocking).unwrap().expect("blocking reads do not give up");
         let Some(slice) = read.records else { return batches };
         let mut bytes = vec![0; slice.len()];
         slice.read_at(0, &mut bytes).unwrap();

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use thiserror::Error;
 
 use super::{Partition, ProducerEntry, Writer};
-use crate::storage::leader_epochs::LeaderEpochs;
-use crate::storage::log::delete_segments;
-use crate::storage::retention::{self, RetentionPolicy};
 use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::error::{ReadError, StorageError};
 use crate::storage::files::remove_folder;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::delete_segments;
+use crate::storage::retention::{self, RetentionPolicy};
 use crate::storage::segment::Segment;
 
 /// Why records were not deleted.

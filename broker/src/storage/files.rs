@@ -3,8 +3,8 @@
 //! [`RealFs`] is the real thing; [`testing::FaultyFs`](crate::storage::testing::FaultyFs) makes operations fail. Paths are
 //! checked elsewhere; nothing here retries, except after an interrupting signal.
 
-use std::fs::{self, File, OpenOptions};
 use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};

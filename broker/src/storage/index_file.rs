@@ -278,11 +278,7 @@ impl IndexMap {
 }
 
 impl<const WORDS: usize> IndexView<WORDS> {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// An entry; none from [`IndexView::len`] on.
+    /// An entry; none behind the published ones.
     pub(super) fn get(&self, entry: usize) -> Option<[u32; WORDS]> {
         if self.len <= entry {
             return None;
