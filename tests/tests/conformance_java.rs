@@ -6,7 +6,7 @@ use sendlog_tests::conformance::{self, Client};
 use sendlog_tests::workshop;
 
 fn run(name: &str, version: &str) {
-    conformance::run(Client { name, tools: &["java", "javac", "mvn"] }, || {
+    conformance::run_program(Client { name, tools: &["java", "javac", "mvn"] }, || {
         let jars = workshop::jars("java", version)?;
         let classes = workshop::java_classes("java", version, &jars)?;
         let mut command = Command::new("java");

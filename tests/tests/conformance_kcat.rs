@@ -22,7 +22,7 @@ type Outcome = Result<(), String>;
 fn kcat() {
     workshop::install_kcat();
     let version = version().unwrap_or_default();
-    conformance::run_here(Client { name: "kcat", tools: &["kcat"] }, &version, checks);
+    conformance::run_on_target(Client { name: "kcat", tools: &["kcat"] }, &version, checks);
 }
 
 /// As in `Version 1.7.1 (JSON, ..., librdkafka 2.0.2 builtin...)`.

@@ -6,7 +6,7 @@ use sendlog_tests::conformance::{self, Client};
 use sendlog_tests::workshop;
 
 fn run(name: &str, program: &str) {
-    conformance::run(Client { name, tools: &["node", "npm"] }, || {
+    conformance::run_program(Client { name, tools: &["node", "npm"] }, || {
         let folder = workshop::node()?;
         let mut command = Command::new("node");
         command.arg(folder.join(program)).current_dir(folder);
