@@ -70,6 +70,13 @@ impl Case {
         }
     }
 
+    /// A ratio worth seeing that has no target; nothing is said where it was not measured.
+    pub fn note_ratio(&mut self, what: &str, samples: &Samples) {
+        if !samples.0.is_empty() {
+            self.note(format!("{what}: {samples}"));
+        }
+    }
+
     /// A sentence below the table.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
@@ -92,7 +99,7 @@ impl Case {
             let cells = metrics.iter().map(|metric| self.samples(contender, metric).to_string());
             rows.push(std::iter::once(contender.to_owned()).chain(cells).collect::<Vec<String>>());
         }
-        for line in aligned(&rows) {
+        for line in aligned(&rows).iter().filter(|line| !line.is_empty()) {
             println!("    {line}");
         }
         for verdict in &self.verdicts {

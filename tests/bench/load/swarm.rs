@@ -52,11 +52,11 @@ impl Swarm<'_> {
             for event in events.drain(..) {
                 let index = usize::try_from(event.data.u64()).map_err(io::Error::other)?;
                 let sent = members[index].turn()?;
-                meter.add_bytes(self.batch.bytes.len());
-                meter.add_operation();
                 if meter.is_measuring() {
                     record(&mut latencies, sent.elapsed());
                 }
+                meter.add_bytes(self.batch.bytes.len());
+                meter.add_operation();
             }
         }
         Ok(latencies)

@@ -37,7 +37,8 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     case.target("p50 over the bare disk's", case.ratio(OWN, DISK, P50), Bound::AtMost(2.0));
     case.target("p99 over the bare disk's", case.ratio(OWN, DISK, P99), Bound::AtMost(3.0));
     let paced = (case.ratio(OWN, DISK_PACED, P50), case.ratio(OWN, DISK_PACED, P99));
-    case.note(format!("over the paced bare disk: p50 {}, p99 {}", paced.0, paced.1));
+    case.note_ratio("p50 over the paced bare disk's", &paced.0);
+    case.note_ratio("p99 over the paced bare disk's", &paced.1);
     Ok(vec![case])
 }
 
