@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// No answer within this time ends the run with an error: every load is bounded.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where a broker or a floor listens and how clients connect to it.
 #[derive(Clone, Debug)]

@@ -35,12 +35,15 @@ pub struct Options {
     /// Measured seconds per run of closed loops; open loops take five times that.
     #[arg(long, default_value_t = 1.0)]
     pub seconds: f64,
-    /// Data of the scenarios memory (target: 10) and restart (target: 4), and of fetch, in GiB.
+    /// Data of the scenarios memory (target: 10) and restart (target: 4), in GiB; fetch takes at most 1.
     #[arg(long, default_value_t = 1.0)]
     pub gib: f64,
     /// Size of a record's value in the batches.
     #[arg(long, default_value_t = 1024)]
     pub record_bytes: usize,
+    /// Records a second of the open loops latency and end-to-end; their targets are for the default.
+    #[arg(long, default_value_t = 1000.0)]
+    pub rate: f64,
     /// TCP congestion control of clients, floors and started brokers [default: the machine's].
     #[arg(long)]
     pub congestion: Option<String>,
@@ -86,8 +89,9 @@ impl Options {
     /// For the head of the report.
     pub fn to_json(&self) -> Value {
         json!({
+            "scenario": self.scenario.to_possible_value().map(|value| value.get_name().to_owned()),
             "broker": self.broker, "set": self.set, "address": self.address, "name": self.name, "runs": self.runs,
-            "seconds": self.seconds, "gib": self.gib, "record_bytes": self.record_bytes,
+            "seconds": self.seconds, "gib": self.gib, "record_bytes": self.record_bytes, "rate": self.rate,
             "congestion": self.congestion, "pool_gib": self.pool_gib,
         })
     }

@@ -165,8 +165,17 @@ impl Report {
     /// Prints the machine and how the bench was called.
     pub fn new(settings: Value) -> Self {
         let settings = json!({ "machine": machine::describe(), "options": settings });
-        println!("machine  {}", settings["machine"]);
-        println!("options  {}", settings["options"]);
+        for part in ["machine", "options"] {
+            println!("{part}");
+            for (name, value) in
+                settings[part].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
+            {
+                println!("  {name:<24}{value}");
+            }
+        }
+        let default = settings["machine"]["tcp_congestion_default"].as_str().unwrap_or("unknown");
+        let chosen = settings["options"]["congestion"].as_str().unwrap_or(default);
+        println!("congestion control in force: {chosen} (clients, floors, brokers that the bench starts)");
         Self { settings, scenarios: Vec::new() }
     }
 
