@@ -65,20 +65,20 @@ pub enum Scenario {
     All,
     /// Start of the process to the first answered request.
     Ready,
-    /// Resident memory idle, after load, with more and more readers.
-    Memory,
     /// Fetch of warm data against a bare sendfile loop and --no-sendfile.
     Fetch,
     /// Produce over one connection against bare append + fdatasync.
     Produce,
     /// 64 connections against one: what group commit gains.
     Connections,
-    /// Open-loop produce at 1,000 a second against the bare disk.
+    /// Open-loop produce against the bare disk.
     Latency,
     /// Produced to consumed, open loop.
     EndToEnd,
     /// Rounds over 256 active partitions.
     Partitions,
+    /// Resident memory idle, after load, with more and more readers.
+    Memory,
     /// Start after kill -9 with much data.
     Restart,
     /// 5,000 topics: creation, memory, restart.
