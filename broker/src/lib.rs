@@ -1,1 +1,34 @@
-//! sendlog.
+//! The sendlog broker as a library, so that programs and tests can embed it.
+//!
+//! ```text
+//! main -> server -> net -> api -> {catalog, partition} -> storage -> protocol::records
+//! ```
+//!
+//! The two paths, each from the socket to the disk and back:
+//!
+//! ```text
+//! PRODUCE                                               FETCH
+//! net/connection      read a frame                      net/connection    read a frame
+//! api/dispatch        decode; records stay one slice    api/dispatch      decode
+//! api/produce         find the partition, check batch   api/fetch         find the partition, budget the bytes
+//! partition/appender  queue, group commit               partition/read    bound by the high watermark
+//! partition/write     sequence, offsets, patch header     nothing yet: park in partition/waiters
+//! storage/log         roll if full                      storage/log       segment by base offset
+//! storage/segment     write, index                      storage/segment   index look-up, walk to the batch
+//! storage/flush       one sync for many                   -> FileSlice { file, position, length }
+//! partition/write     watermark, wake fetches           protocol          encode -> [bytes, records, bytes ...]
+//! api/produce         answer, in request order          net/transmit      bytes: send; records: sendfile
+//! ```
+
+pub mod api;
+pub mod catalog;
+pub mod checkpoint;
+pub mod clock;
+pub mod config;
+pub mod housekeeping;
+pub mod net;
+pub mod partition;
+pub mod producer_ids;
+pub mod server;
+pub mod stop;
+pub mod storage;

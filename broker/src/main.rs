@@ -1,2 +1,40 @@
-//! The broker program.
-fn main() {}
+//! The program `broker`: arguments, configuration, [`server::run`], exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sendlog_broker::config::{Args, Config, LogFormat};
+use sendlog_broker::server;
+use tracing_subscriber::filter::LevelFilter;
+
+/// A mistake in the arguments or the configuration.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match Config::load(&Args::parse()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("broker: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    start_logging(&config);
+    match server::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("broker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to stderr; stdout has the start message only.
+fn start_logging(config: &Config) {
+    let level = LevelFilter::from_level(config.log_level);
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Human => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Domain errors to Kafka error codes: the only place that knows both.
+
+use sendlog_protocol::error_code::ErrorCode;
+use sendlog_protocol::records::{BatchError, BatchErrorKind};
+
+use crate::partition::{AppendError, DeleteRecordsError, ReadError, SequenceError};
+use crate::storage::error::{self, StorageError};
+
+/// The code that a client gets for `error`.
+pub fn of_append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Sequence(SequenceError::Gap { .. }) => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::Sequence(SequenceError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
+        AppendError::Full(_) | AppendError::Poisoned(_) => ErrorCode::KafkaStorageError,
+        AppendError::Deleted => ErrorCode::UnknownTopicOrPartition,
+        AppendError::Stopping => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// The code that a client gets for a batch that is refused.
+pub fn of_batch(error: &BatchError) -> ErrorCode {
+    match error.kind() {
+        BatchErrorKind::Corrupt => ErrorCode::CorruptMessage,
+        // Kafka answers UNKNOWN_SERVER_ERROR to data that does not decompress.
+        BatchErrorKind::InvalidRecord | BatchErrorKind::Undecodable => ErrorCode::InvalidRecord,
+        BatchErrorKind::InvalidTimestamp => ErrorCode::InvalidTimestamp,
+        BatchErrorKind::TooLarge => ErrorCode::MessageTooLarge,
+        BatchErrorKind::UnsupportedCompression => ErrorCode::UnsupportedCompressionType,
+    }
+}
+
+/// The code that a client gets for a read that is not served.
+pub fn of_read(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Deleted => ErrorCode::UnknownTopicOrPartition,
+        ReadError::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
+        ReadError::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        ReadError::Log(error::ReadError::OutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+        ReadError::Log(error::ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
+        ReadError::Log(error::ReadError::Io { .. } | error::ReadError::WouldBlock) => {
+            ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+/// The code that a client gets for records that could not be deleted.
+pub fn of_delete_records(error: &DeleteRecordsError) -> ErrorCode {
+    match error {
+        DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        DeleteRecordsError::Deleted => ErrorCode::UnknownTopicOrPartition,
+        DeleteRecordsError::Storage(error) => of_storage(error),
+    }
+}
+
+/// The code that a client gets for a failure of the storage: damage is told apart from the rest.
+pub fn of_storage(error: &StorageError) -> ErrorCode {
+    match error {
+        StorageError::Corrupt { .. } => ErrorCode::CorruptMessage,
+        StorageError::Full { .. }
+        | StorageError::Io { .. }
+        | StorageError::Poisoned { .. }
+        | StorageError::ForeignPartition { .. }
+        | StorageError::State(_) => ErrorCode::KafkaStorageError,
+    }
+}

@@ -1,0 +1,227 @@
+//! Produce (key 0), versions 3 to 12; advertised from 0.
+//!
+//! The produce path starts here: find the partition, check the batch, queue it; the answer comes
+//! when the commit thread has made it durable.
+//!
+//! Differs from Apache Kafka: acks=1 waits for the disk as acks=all does; versions 0 to 2 are
+//! answered with `UNSUPPORTED_VERSION` instead of a closed connection (they are advertised because
+//! librdkafka up to 2.11.0 takes a minimum above 0 for a broker without compression, KAFKA-18659);
+//! null records get an answer; what a compressed batch may decompress to is limited.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sendlog_protocol::error_code::ErrorCode;
+use sendlog_protocol::messages::{
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
+};
+use sendlog_protocol::records::{self, BatchError, BatchHeader, Compression, ProduceLimits};
+use tokio::sync::oneshot;
+
+use super::{Close, Context, Session, error};
+use crate::partition::{AckAt, AppendError, AppendResult, Partition, ProducedBatch};
+
+/// Advertised; see the module for 0 to 2.
+pub const VERSIONS: RangeInclusive<i16> = 0..=12;
+
+/// The first version whose record format is stored here.
+const FIRST_SERVED: i16 = 3;
+
+/// The first version that may carry zstd (KIP-110).
+const FIRST_WITH_ZSTD: i16 = 7;
+
+/// Compressed batches up to this size are checked in place; larger ones on a blocking thread.
+const CHECK_IN_PLACE_BYTES_MAX: usize = 8 << 10;
+
+/// A request whose batches are queued.
+pub struct Started {
+    acks: i16,
+    topics: Vec<StartedTopic>,
+}
+
+struct StartedTopic {
+    name: String,
+    partitions: Vec<(i32, Outcome)>,
+}
+
+enum Outcome {
+    Refused(Refusal),
+    Queued(oneshot::Receiver<AppendResult>),
+}
+
+/// An answer that is known before anything was queued.
+struct Refusal {
+    code: ErrorCode,
+    message: Option<String>,
+    records: Vec<i32>,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode) -> Self {
+        Self { code, message: None, records: Vec::new() }
+    }
+
+    fn because(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: Some(message.into()), records: Vec::new() }
+    }
+}
+
+impl From<BatchError> for Refusal {
+    fn from(batch_error: BatchError) -> Self {
+        let records = batch_error.record_indexes().to_vec();
+        Self { code: error::of_batch(&batch_error), message: Some(batch_error.to_string()), records }
+    }
+}
+
+/// Checks and queues every batch of the request, in its order.
+pub async fn start(context: &Context, _session: &Session, version: i16, request: ProduceRequest) -> Started {
+    let acks = request.acks;
+    let refusal = || {
+        if version < FIRST_SERVED {
+            return Some(Refusal::new(ErrorCode::UnsupportedVersion));
+        }
+        if !(-1..=1).contains(&acks) {
+            return Some(Refusal::new(ErrorCode::InvalidRequiredAcks));
+        }
+        let is_transactional = request.transactional_id.is_some();
+        is_transactional.then(|| {
+            Refusal::because(ErrorCode::TransactionalIdAuthorizationFailed, "transactions are not served yet")
+        })
+    };
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for topic in request.topic_data {
+        let mut partitions = Vec::with_capacity(topic.partition_data.len());
+        for data in topic.partition_data {
+            let index = data.index;
+            let queued = match refusal() {
+                Some(refusal) => Err(refusal),
+                None => queue(context, version, acks, &topic.name, data).await,
+            };
+            partitions.push((index, queued.map_or_else(Outcome::Refused, Outcome::Queued)));
+        }
+        topics.push(StartedTopic { name: topic.name, partitions });
+    }
+    Started { acks, topics }
+}
+
+async fn queue(
+    context: &Context,
+    version: i16,
+    acks: i16,
+    topic: &str,
+    data: PartitionProduceData,
+) -> Result<oneshot::Receiver<AppendResult>, Refusal> {
+    let partition = context
+        .catalog
+        .partition(topic, data.index)
+        .ok_or_else(|| Refusal::new(ErrorCode::UnknownTopicOrPartition))?;
+    let bytes = data
+        .records
+        .ok_or_else(|| Refusal::because(ErrorCode::InvalidRecord, "no record batch where one is required"))?;
+    let header = check(context, &partition, bytes.clone()).await?;
+    if header.attributes.is_transactional() {
+        return Err(Refusal::because(ErrorCode::InvalidTxnState, "transactions are not served yet"));
+    }
+    if version < FIRST_WITH_ZSTD && header.attributes.compression() == Ok(Compression::Zstd) {
+        return Err(Refusal::new(ErrorCode::UnsupportedCompressionType));
+    }
+    let ack = if acks == 0 { AckAt::Written } else { AckAt::Durable };
+    Ok(context.appender.append(partition, ProducedBatch { header, bytes }, ack))
+}
+
+/// Everything that consumers rely on. A batch that they could not read would stop them all.
+async fn check(
+    context: &Context,
+    partition: &Arc<Partition>,
+    bytes: Bytes,
+) -> Result<BatchHeader, BatchError> {
+    let limits = limits(context, partition);
+    let is_compressed = BatchHeader::read(&bytes).is_ok_and(|header| {
+        header.attributes.compression().is_ok_and(|compression| compression != Compression::None)
+    });
+    if !is_compressed || !limits.check_compressed || bytes.len() <= CHECK_IN_PLACE_BYTES_MAX {
+        return records::validate_produced(&bytes, &limits);
+    }
+    let size = bytes.len();
+    let check = tokio::task::spawn_blocking(move || records::validate_produced(&bytes, &limits));
+    // Only a panic in there, which is our own fault, leaves no result.
+    check.await.unwrap_or(Err(BatchError::Truncated { bytes: 0, needed: size }))
+}
+
+fn limits(context: &Context, partition: &Partition) -> ProduceLimits {
+    let config = partition.config();
+    let now_ms = context.clock.now_ms();
+    let oldest = now_ms.saturating_sub(config.timestamp_before_max_ms);
+    let newest = now_ms.saturating_add(config.timestamp_after_max_ms);
+    ProduceLimits {
+        batch_bytes_max: config.max_message_bytes,
+        decompressed_bytes_max: context.config.decompressed_batch_bytes_max,
+        check_compressed: context.config.compressed_batch_check,
+        keys_required: config.cleanup.compact,
+        timestamps: oldest..=newest,
+    }
+}
+
+impl Started {
+    /// Waits for every batch; `None` when the client asked for no answer.
+    ///
+    /// # Errors
+    /// [`Close`] when a batch failed of which the client wants no answer: so it learns that.
+    pub async fn finish(self) -> Result<Option<ProduceResponse>, Close> {
+        let mut failed = None;
+        let mut responses = Vec::with_capacity(self.topics.len());
+        for topic in self.topics {
+            let mut partition_responses = Vec::with_capacity(topic.partitions.len());
+            for (index, outcome) in topic.partitions {
+                let response = answer(index, outcome).await;
+                if response.error_code != ErrorCode::None.code() {
+                    failed = Some((topic.name.clone(), index, response.error_code));
+                }
+                partition_responses.push(response);
+            }
+            let name = topic.name;
+            responses.push(TopicProduceResponse { name, partition_responses, ..Default::default() });
+        }
+        match (self.acks, failed) {
+            (0, Some((topic, index, code))) => {
+                let name = ErrorCode::from_code(code).map_or("an unknown error", ErrorCode::name);
+                Err(Close::Unacknowledged { reason: format!("{name} for {topic}-{index}") })
+            }
+            (0, None) => Ok(None),
+            _ => Ok(Some(ProduceResponse { responses, ..Default::default() })),
+        }
+    }
+}
+
+async fn answer(index: i32, outcome: Outcome) -> PartitionProduceResponse {
+    let refusal = match outcome {
+        Outcome::Refused(refusal) => refusal,
+        // A reply that was dropped is a job that the commit threads no longer took.
+        Outcome::Queued(answer) => match answer.await.unwrap_or(Err(AppendError::Stopping)) {
+            Ok(appended) => {
+                return PartitionProduceResponse {
+                    index,
+                    base_offset: appended.base_offset,
+                    log_append_time_ms: appended.log_append_time_ms,
+                    log_start_offset: appended.log_start_offset,
+                    ..Default::default()
+                };
+            }
+            Err(append_error) => Refusal::because(error::of_append(&append_error), append_error.to_string()),
+        },
+    };
+    let record_errors = refusal.records.into_iter().map(|batch_index| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: refusal.message.clone(),
+    });
+    PartitionProduceResponse {
+        index,
+        error_code: refusal.code.code(),
+        base_offset: -1,
+        record_errors: record_errors.collect(),
+        error_message: refusal.message,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,451 @@
+//! The broker's settings: every name that `--config` and `--set` know.
+//!
+//! Names, types and defaults are Apache Kafka's (4.4) wherever Kafka has the setting; where a default
+//! differs, its doc says so. `docs/configuration.md` repeats this table; a test of [`super`] compares the
+//! two.
+
+use super::setting::{Kind, Setting};
+
+const INT_MAX: i64 = i32::MAX as i64;
+const LONG_MAX: i64 = i64::MAX;
+const MIB: i64 = 1024 * 1024;
+
+/// What a group of settings is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// Heading in the document.
+    pub title: &'static str,
+    /// Its settings, in the document's order.
+    pub settings: &'static [Setting],
+}
+
+/// Every setting of the broker, by section.
+pub static SECTIONS: &[Section] = &[
+    Section { title: "Broker", settings: BROKER },
+    Section { title: "Topics", settings: TOPICS },
+    Section { title: "Defaults of topic settings", settings: TOPIC_DEFAULTS },
+    Section { title: "Durability and the log", settings: LOG },
+    Section { title: "Network and limits", settings: NETWORK },
+    Section { title: "Diagnostics", settings: DIAGNOSTICS },
+];
+
+/// The setting called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    all().find(|setting| setting.name == name)
+}
+
+/// Every setting of the broker.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    SECTIONS.iter().flat_map(|section| section.settings)
+}
+
+const fn row(
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    unit: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { name, kind, default, unit, doc }
+}
+
+const fn int(min: i64, max: i64) -> Kind {
+    Kind::Int { min, max }
+}
+
+const fn long(min: i64, max: i64) -> Kind {
+    Kind::Long { min, max }
+}
+
+const BROKER: &[Setting] = &[
+    row(
+        "log.dirs",
+        Kind::Text,
+        None,
+        "",
+        "The data directory; the same as `--data-dir`. One directory, created if it does not exist. \
+         `log.dir` is the same setting.",
+    ),
+    row(
+        "listeners",
+        Kind::Text,
+        Some("PLAINTEXT://127.0.0.1:9092"),
+        "",
+        "Where the broker listens, `HOST:PORT` with or without `PLAINTEXT://`; the same as `--listen`. An \
+         empty host means every interface, port 0 any free port. One listener.",
+    ),
+    row(
+        "advertised.listeners",
+        Kind::Text,
+        None,
+        "",
+        "The address that clients are told to connect to, `HOST:PORT` with or without `PLAINTEXT://`; the \
+         same as `--advertise`. Unset, every client is told the address that it dialled.",
+    ),
+    row(
+        "node.id",
+        int(0, INT_MAX),
+        Some("1"),
+        "",
+        "The broker's id in Metadata. `broker.id` is the same setting.",
+    ),
+    row("broker.rack", Kind::Text, None, "", "The rack in Metadata; not used by sendlog itself."),
+];
+
+const TOPICS: &[Setting] = &[
+    row(
+        "num.partitions",
+        int(1, 10_000),
+        Some("1"),
+        "partitions",
+        "Partitions of a topic that is created without saying how many.",
+    ),
+    row(
+        "default.replication.factor",
+        int(1, 1),
+        Some("1"),
+        "replicas",
+        "Replicas of a topic that is created without saying how many. sendlog has one broker, so one.",
+    ),
+    row(
+        "auto.create.topics.enable",
+        Kind::Boolean,
+        Some("true"),
+        "",
+        "Whether a Metadata request for an unknown topic creates it, if the client allows that.",
+    ),
+    row(
+        "delete.topic.enable",
+        Kind::Boolean,
+        Some("true"),
+        "",
+        "Whether DeleteTopics is served; if not it answers TOPIC_DELETION_DISABLED.",
+    ),
+    row(
+        "sendlog.topics.max",
+        int(1, 1_000_000),
+        Some("50000"),
+        "topics",
+        "Topics that may exist. Creating one more answers POLICY_VIOLATION.",
+    ),
+    row(
+        "sendlog.partitions.max",
+        int(1, 1_000_000),
+        Some("100000"),
+        "partitions",
+        "Partitions of all topics together. Creating one more answers POLICY_VIOLATION.",
+    ),
+];
+
+const TOPIC_DEFAULTS: &[Setting] = &[
+    row(
+        "log.segment.bytes",
+        int(1024, INT_MAX),
+        Some("1073741824"),
+        "bytes",
+        "Default of `segment.bytes`. Kafka 4 refuses less than 1 MiB.",
+    ),
+    row("log.roll.ms", long(1, LONG_MAX), None, "ms", "Default of `segment.ms`."),
+    row(
+        "log.roll.hours",
+        int(1, INT_MAX),
+        Some("168"),
+        "hours",
+        "Default of `segment.ms` where `log.roll.ms` is not set.",
+    ),
+    row("log.roll.jitter.ms", long(0, LONG_MAX), None, "ms", "Default of `segment.jitter.ms`."),
+    row(
+        "log.roll.jitter.hours",
+        int(0, INT_MAX),
+        Some("0"),
+        "hours",
+        "Default of `segment.jitter.ms` where `log.roll.jitter.ms` is not set.",
+    ),
+    row(
+        "log.retention.ms",
+        long(-1, LONG_MAX),
+        None,
+        "ms",
+        "Default of `retention.ms`; -1 keeps records for ever.",
+    ),
+    row(
+        "log.retention.minutes",
+        int(-1, INT_MAX),
+        None,
+        "minutes",
+        "Default of `retention.ms` where `log.retention.ms` is not set.",
+    ),
+    row(
+        "log.retention.hours",
+        int(-1, INT_MAX),
+        Some("168"),
+        "hours",
+        "Default of `retention.ms` where neither `log.retention.ms` nor `log.retention.minutes` is set.",
+    ),
+    row(
+        "log.retention.bytes",
+        long(-1, LONG_MAX),
+        Some("-1"),
+        "bytes",
+        "Default of `retention.bytes`; -1 is no limit.",
+    ),
+    row(
+        "log.index.interval.bytes",
+        int(0, INT_MAX),
+        Some("4096"),
+        "bytes",
+        "Default of `index.interval.bytes`.",
+    ),
+    row(
+        "log.index.size.max.bytes",
+        int(96, INT_MAX),
+        Some("10485760"),
+        "bytes",
+        "Default of `segment.index.bytes`.",
+    ),
+    row("message.max.bytes", int(61, INT_MAX), Some("1048588"), "bytes", "Default of `max.message.bytes`."),
+    row(
+        "log.message.timestamp.type",
+        Kind::Choice(&["CreateTime", "LogAppendTime"]),
+        Some("CreateTime"),
+        "",
+        "Default of `message.timestamp.type`.",
+    ),
+    row(
+        "log.message.timestamp.before.max.ms",
+        long(0, LONG_MAX),
+        Some("9223372036854775807"),
+        "ms",
+        "Default of `message.timestamp.before.max.ms`.",
+    ),
+    row(
+        "log.message.timestamp.after.max.ms",
+        long(0, LONG_MAX),
+        Some("3600000"),
+        "ms",
+        "Default of `message.timestamp.after.max.ms`.",
+    ),
+    row(
+        "log.cleanup.policy",
+        Kind::List(&["compact", "delete"]),
+        Some("delete"),
+        "",
+        "Default of `cleanup.policy`.",
+    ),
+    row(
+        "log.flush.interval.messages",
+        long(1, LONG_MAX),
+        None,
+        "records",
+        "Default of `flush.messages`; unset, `sendlog.flush` decides. Not together with `sendlog.flush`.",
+    ),
+    row(
+        "log.flush.interval.ms",
+        long(0, LONG_MAX),
+        None,
+        "ms",
+        "Default of `flush.ms`; unset, `sendlog.flush` decides. Not together with `sendlog.flush`.",
+    ),
+    row(
+        "compression.type",
+        Kind::Choice(&["producer"]),
+        Some("producer"),
+        "",
+        "Default of `compression.type`. sendlog stores batches as the producer sent them.",
+    ),
+    row(
+        "min.insync.replicas",
+        int(1, 1),
+        Some("1"),
+        "replicas",
+        "Default of `min.insync.replicas`. sendlog has one replica, so one.",
+    ),
+];
+
+const LOG: &[Setting] = &[
+    row(
+        "sendlog.flush",
+        Kind::Text,
+        Some("sync"),
+        "",
+        "When acknowledged records are on disk; the same as `--flush`. `sync`: before the \
+         acknowledgement. `interval:MS`: at most MS milliseconds after it. `os`: when the kernel writes \
+         them. Topics override it by `flush.messages` and `flush.ms`.",
+    ),
+    row(
+        "sendlog.sync.threads",
+        int(1, 256),
+        Some("64"),
+        "threads",
+        "Threads that run `fdatasync` for a group commit. They wait for the disk and use no processor time.",
+    ),
+    row(
+        "sendlog.checkpoint.interval.ms",
+        long(100, LONG_MAX),
+        Some("60000"),
+        "ms",
+        "A checkpoint is written when this time has passed since the last one. Shorter means less to \
+         check after a crash.",
+    ),
+    row(
+        "sendlog.checkpoint.interval.bytes",
+        long(MIB, LONG_MAX),
+        Some("67108864"),
+        "bytes",
+        "A checkpoint is written when this much was appended since the last one.",
+    ),
+    row(
+        "log.retention.check.interval.ms",
+        long(1, LONG_MAX),
+        Some("300000"),
+        "ms",
+        "How often segments past `retention.ms` or `retention.bytes` are looked for.",
+    ),
+    row(
+        "sendlog.min.free.bytes",
+        long(0, LONG_MAX),
+        Some("16777216"),
+        "bytes",
+        "Produce is refused with KAFKA_STORAGE_ERROR while the data directory's file system has less free \
+         space.",
+    ),
+    row(
+        "sendlog.compressed.batch.check",
+        Kind::Boolean,
+        Some("true"),
+        "",
+        "Whether the records inside compressed batches are checked before they are stored, as Kafka does. \
+         `false` saves the decompression; a broken batch then reaches consumers.",
+    ),
+    row(
+        "sendlog.decompressed.batch.bytes.max",
+        int(1024, INT_MAX),
+        Some("134217728"),
+        "bytes",
+        "A compressed batch that unpacks to more is refused with INVALID_RECORD.",
+    ),
+    row(
+        "producer.id.expiration.ms",
+        int(1, INT_MAX),
+        Some("86400000"),
+        "ms",
+        "An idempotent producer that has sent nothing for this long is forgotten.",
+    ),
+];
+
+const NETWORK: &[Setting] = &[
+    row(
+        "sendlog.sendfile",
+        Kind::Boolean,
+        Some("true"),
+        "",
+        "Whether fetched records go from the page cache to the socket by `sendfile`. `false`, or \
+         `--no-sendfile`, reads and writes them instead.",
+    ),
+    row(
+        "sendlog.worker.threads",
+        int(0, 1024),
+        Some("0"),
+        "threads",
+        "Threads that serve connections; 0 is one for every processor core.",
+    ),
+    row(
+        "socket.request.max.bytes",
+        int(1024, INT_MAX),
+        Some("104857600"),
+        "bytes",
+        "Largest request; a longer one closes its connection.",
+    ),
+    row(
+        "queued.max.request.bytes",
+        long(1024, LONG_MAX),
+        Some("134217728"),
+        "bytes",
+        "Memory for requests of all connections together; at it, reading waits. At least \
+         `socket.request.max.bytes`. Kafka's default, -1, is no limit.",
+    ),
+    row(
+        "fetch.max.bytes",
+        int(1024, INT_MAX),
+        Some("57671680"),
+        "bytes",
+        "Largest fetch response. The first batch is sent whole even if it is larger (KIP-74).",
+    ),
+    row(
+        "max.connections",
+        int(1, INT_MAX),
+        Some("10000"),
+        "connections",
+        "Open connections; at it, new ones wait. Kafka has no limit by default.",
+    ),
+    row(
+        "connections.max.idle.ms",
+        long(1, LONG_MAX),
+        Some("600000"),
+        "ms",
+        "A connection without a request for this long is closed.",
+    ),
+    row(
+        "sendlog.frame.stall.timeout.ms",
+        long(1, LONG_MAX),
+        Some("30000"),
+        "ms",
+        "A connection whose half-sent request, or half-read response, makes no progress for this long is \
+         closed.",
+    ),
+    row(
+        "sendlog.inflight.requests.max",
+        int(1, 10_000),
+        Some("64"),
+        "requests",
+        "Requests of one connection that are read before the first of them is answered.",
+    ),
+    row(
+        "sendlog.inflight.bytes.max",
+        long(1024, LONG_MAX),
+        Some("33554432"),
+        "bytes",
+        "Bytes of one connection's unanswered requests; at it, reading that connection waits. One request \
+         is always let in.",
+    ),
+    row(
+        "sendlog.socket.congestion.control",
+        Kind::Text,
+        None,
+        "",
+        "TCP congestion control of client connections, such as `cubic`; unset, the system's. On loopback \
+         and local networks `cubic` can be twice as fast as `bbr`.",
+    ),
+    row(
+        "sendlog.request.topics.max",
+        int(1, 1_000_000),
+        Some("10000"),
+        "topics",
+        "Topics, or other resources, in one administrative request; a longer one is refused with INVALID_REQUEST.",
+    ),
+    row(
+        "sendlog.shutdown.timeout.ms",
+        long(0, LONG_MAX),
+        Some("10000"),
+        "ms",
+        "At shutdown, how long requests in flight may take before their connections are closed.",
+    ),
+];
+
+const DIAGNOSTICS: &[Setting] = &[
+    row(
+        "sendlog.log.format",
+        Kind::Choice(&["human", "json"]),
+        Some("human"),
+        "",
+        "Format of the broker's own log lines on standard error; the same as `--log-format`.",
+    ),
+    row(
+        "sendlog.log.level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        Some("info"),
+        "",
+        "Least severe log line that is printed; the same as `--log-level`.",
+    ),
+];

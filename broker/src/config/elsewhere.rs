@@ -1,0 +1,61 @@
+//! Kafka's settings that sendlog does not have: which are harmless in a file written for Kafka, and which
+//! are not.
+//!
+//! A stock `server.properties` should start a broker. So settings that have nothing to set here are
+//! accepted with one warning each; settings whose absence would surprise (security, tiering) are refused.
+//! Everything else is unknown.
+
+/// Accepted without effect, with the reason.
+pub static WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("process.roles", "sendlog is one process and needs no controller"),
+    ("controller.quorum.voters", "sendlog is one process and needs no controller"),
+    ("controller.quorum.bootstrap.servers", "sendlog is one process and needs no controller"),
+    ("controller.listener.names", "sendlog is one process and needs no controller"),
+    ("inter.broker.listener.name", "sendlog is one process and talks to no other broker"),
+    ("listener.security.protocol.map", "sendlog has one PLAINTEXT listener"),
+    ("zookeeper.connect", "sendlog needs no ZooKeeper"),
+    ("zookeeper.connection.timeout.ms", "sendlog needs no ZooKeeper"),
+    ("num.network.threads", "sendlog has one pool of workers, sendlog.worker.threads"),
+    ("num.io.threads", "sendlog has one pool of workers, sendlog.worker.threads"),
+    ("num.recovery.threads.per.data.dir", "recovery reads only what was written since the last checkpoint"),
+    ("background.threads", "sendlog has one pool of workers, sendlog.worker.threads"),
+    ("socket.send.buffer.bytes", "the kernel sizes socket buffers by itself"),
+    ("socket.receive.buffer.bytes", "the kernel sizes socket buffers by itself"),
+    ("queued.max.requests", "requests are bounded by bytes, queued.max.request.bytes"),
+    ("log.cleaner.enable", "compaction does not run yet"),
+    ("log.segment.delete.delay.ms", "deleted segments live as long as a reader has them open"),
+    ("offsets.topic.replication.factor", "sendlog has one replica"),
+    ("transaction.state.log.replication.factor", "sendlog has one replica"),
+    ("transaction.state.log.min.isr", "sendlog has one replica"),
+    ("share.coordinator.state.topic.replication.factor", "sendlog has one replica"),
+    ("share.coordinator.state.topic.min.isr", "sendlog has one replica"),
+    ("group.initial.rebalance.delay.ms", "sendlog has no consumer groups yet"),
+    ("unclean.leader.election.enable", "sendlog has one replica, which always leads"),
+    ("auto.leader.rebalance.enable", "sendlog has one replica, which always leads"),
+    ("controlled.shutdown.enable", "a shutdown is always orderly"),
+];
+
+/// Refused by the beginning of the name, with the reason.
+pub static REFUSED: &[(&str, &str)] = &[
+    ("ssl.", "sendlog has no TLS yet, and must not look as if it had"),
+    ("sasl.", "sendlog has no authentication yet, and must not look as if it had"),
+    ("security.", "sendlog has no authentication yet, and must not look as if it had"),
+    ("authorizer.", "sendlog has no authorization yet, and must not look as if it had"),
+    ("super.users", "sendlog has no authorization yet, and must not look as if it had"),
+    ("allow.everyone.if.no.acl.found", "sendlog has no authorization yet, and must not look as if it had"),
+    ("listener.name.", "sendlog has one PLAINTEXT listener without settings of its own"),
+    ("remote.log.", "sendlog has no tiered storage yet"),
+    ("quota.", "sendlog has no quotas yet"),
+];
+
+/// Why `name` is accepted and has no effect, if that is so.
+#[must_use]
+pub fn without_effect(name: &str) -> Option<&'static str> {
+    WITHOUT_EFFECT.iter().find(|(known, _)| *known == name).map(|(_, why)| *why)
+}
+
+/// Why `name`, a setting of Kafka's, is refused, if that is so.
+#[must_use]
+pub fn refused(name: &str) -> Option<&'static str> {
+    REFUSED.iter().find(|(beginning, _)| name.starts_with(beginning)).map(|(_, why)| *why)
+}

@@ -1,0 +1,217 @@
+//! One setting as data: its name, type, unit, default, bounds and what it does.
+//!
+//! The tables in [`super::broker_table`] and [`super::topic_table`] are made of these; the checks,
+//! `--help`, DescribeConfigs and `docs/configuration.md` all read the same rows. What a setting's value
+//! does to the broker is not known here.
+
+/// A setting of the broker or of a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Kafka's name where Kafka has the setting, else a name that begins with `sendlog.`.
+    pub name: &'static str,
+    /// Type and bounds.
+    pub kind: Kind,
+    /// The value that holds when none is given, as it would be written; `None` is Kafka's null.
+    pub default: Option<&'static str>,
+    /// Unit of the value, empty where it has none.
+    pub unit: &'static str,
+    /// What it does, in sentences.
+    pub doc: &'static str,
+}
+
+/// Type and bounds of a setting; the names are those of Kafka's `ConfigDef.Type`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number, reported as INT.
+    Int {
+        /// Smallest value allowed.
+        min: i64,
+        /// Largest value allowed.
+        max: i64,
+    },
+    /// A whole number, reported as LONG.
+    Long {
+        /// Smallest value allowed.
+        min: i64,
+        /// Largest value allowed.
+        max: i64,
+    },
+    /// A number between zero and one.
+    Ratio,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any of these words, separated by commas; none at all is allowed.
+    List(&'static [&'static str]),
+    /// Free text; the setting's reader knows more.
+    Text,
+}
+
+/// A value that satisfies its [`Kind`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Of [`Kind::Boolean`].
+    Boolean(bool),
+    /// Of [`Kind::Int`] and [`Kind::Long`].
+    Whole(i64),
+    /// Of [`Kind::Ratio`].
+    Ratio(f64),
+    /// Of [`Kind::Choice`] and [`Kind::Text`].
+    Text(String),
+    /// Of [`Kind::List`].
+    List(Vec<String>),
+}
+
+impl Kind {
+    /// Reads `text`, which may have spaces around it.
+    ///
+    /// # Errors
+    /// The reason in the words that Apache Kafka uses, to stand behind "Invalid value X for configuration
+    /// Y: ".
+    pub fn parse(self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        match self {
+            Self::Boolean => match text.to_ascii_lowercase().as_str() {
+                "true" => Ok(Value::Boolean(true)),
+                "false" => Ok(Value::Boolean(false)),
+                _ => Err("Expected value to be either true or false".to_owned()),
+            },
+            Self::Int { min, max } | Self::Long { min, max } => {
+                let number: i64 =
+                    text.parse().map_err(|_| format!("Not a number of type {}", self.type_name()))?;
+                within(number, min, max).map(Value::Whole)
+            }
+            Self::Ratio => match text.parse::<f64>() {
+                Ok(number) if (0.0..=1.0).contains(&number) => Ok(Value::Ratio(number)),
+                Ok(_) => Err("Value must be between 0 and 1".to_owned()),
+                Err(_) => Err("Not a number of type DOUBLE".to_owned()),
+            },
+            Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+            Self::Choice(words) => Err(format!("String must be one of: {}", words.join(", "))),
+            Self::List(words) => parse_list(text, words).map(Value::List),
+            Self::Text => Ok(Value::Text(text.to_owned())),
+        }
+    }
+
+    /// Kafka's name of the type.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOLEAN",
+            Self::Int { .. } => "INT",
+            Self::Long { .. } => "LONG",
+            Self::Ratio => "DOUBLE",
+            Self::Choice(_) | Self::Text => "STRING",
+            Self::List(_) => "LIST",
+        }
+    }
+
+    /// The type's code in DescribeConfigs (`DescribeConfigsResponse.ConfigType`).
+    #[must_use]
+    pub fn type_code(self) -> i8 {
+        match self {
+            Self::Boolean => 1,
+            Self::Choice(_) | Self::Text => 2,
+            Self::Int { .. } => 3,
+            Self::Long { .. } => 5,
+            Self::Ratio => 6,
+            Self::List(_) => 7,
+        }
+    }
+
+    /// The bounds in words, for documentation; empty where every value is allowed.
+    #[must_use]
+    pub fn bounds(self) -> String {
+        match self {
+            Self::Boolean => "true, false".to_owned(),
+            Self::Int { min, max } | Self::Long { min, max } => bounds_of(min, max),
+            Self::Ratio => "0 to 1".to_owned(),
+            Self::Choice(words) => words.join(", "),
+            Self::List([]) => "a list".to_owned(),
+            Self::List(words) => format!("a list of {}", words.join(", ")),
+            Self::Text => String::new(),
+        }
+    }
+}
+
+impl Setting {
+    /// Whether `value` means the same as this setting's default.
+    #[must_use]
+    pub fn is_default(&self, value: &str) -> bool {
+        let Some(default) = self.default else { return value.trim().is_empty() };
+        match (self.kind.parse(value), self.kind.parse(default)) {
+            (Ok(given), Ok(usual)) => given == usual,
+            _ => false,
+        }
+    }
+}
+
+fn within(number: i64, min: i64, max: i64) -> Result<i64, String> {
+    if number < min {
+        return Err(format!("Value must be at least {min}"));
+    }
+    if max < number {
+        return Err(format!("Value must be no more than {max}"));
+    }
+    Ok(number)
+}
+
+fn bounds_of(min: i64, max: i64) -> String {
+    match (min, max) {
+        (i64::MIN, i64::MAX) => String::new(),
+        (min, i64::MAX) => format!("{min} or more"),
+        (min, max) if max == i64::from(i32::MAX) => format!("{min} or more"),
+        (min, max) if min == max => format!("{min} only"),
+        (min, max) => format!("{min} to {max}"),
+    }
+}
+
+fn parse_list(text: &str, words: &[&str]) -> Result<Vec<String>, String> {
+    let mut items: Vec<String> = Vec::new();
+    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        if !words.is_empty() && !words.contains(&item) {
+            return Err(format!("String must be one of: {}", words.join(", ")));
+        }
+        if items.iter().any(|seen| seen == item) {
+            return Err(format!("'{item}' is listed twice"));
+        }
+        items.push(item.to_owned());
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_checked_at_their_bounds_and_one_past_them() {
+        let kind = Kind::Int { min: 1, max: 10 };
+        assert_eq!(kind.parse(" 1 "), Ok(Value::Whole(1)));
+        assert_eq!(kind.parse("10"), Ok(Value::Whole(10)));
+        assert_eq!(kind.parse("0"), Err("Value must be at least 1".to_owned()));
+        assert_eq!(kind.parse("11"), Err("Value must be no more than 10".to_owned()));
+        assert_eq!(kind.parse("ten"), Err("Not a number of type INT".to_owned()));
+        assert_eq!(kind.parse("99999999999999999999"), Err("Not a number of type INT".to_owned()));
+        assert_eq!(kind.parse(""), Err("Not a number of type INT".to_owned()));
+    }
+
+    #[test]
+    fn words_lists_and_ratios_are_checked() {
+        assert_eq!(Kind::Boolean.parse("TRUE"), Ok(Value::Boolean(true)));
+        assert!(Kind::Boolean.parse("yes").is_err());
+        assert!(Kind::Choice(&["a", "b"]).parse("c").is_err());
+        let list = Kind::List(&["compact", "delete"]);
+        assert_eq!(
+            list.parse(" compact , delete "),
+            Ok(Value::List(vec!["compact".into(), "delete".into()]))
+        );
+        assert_eq!(list.parse(""), Ok(Value::List(vec![])));
+        assert!(list.parse("delete,delete").is_err());
+        assert!(list.parse("shred").is_err());
+        assert_eq!(Kind::Ratio.parse("0.5"), Ok(Value::Ratio(0.5)));
+        assert!(Kind::Ratio.parse("1.01").is_err());
+        assert!(Kind::Ratio.parse("NaN").is_err());
+    }
+}

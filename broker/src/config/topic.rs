@@ -1,0 +1,482 @@
+//! The effective configuration of a topic: its own settings over the broker's over the table's defaults.
+
+use std::collections::BTreeMap;
+
+use super::nearest::nearest;
+use super::setting::Value;
+use super::settings::Settings;
+use super::topic_table::{self, Support, Synonym, TOPIC_SETTINGS, TopicSetting};
+
+/// What a topic itself sets: name to value, every name in the table and every value allowed.
+pub type Overrides = BTreeMap<String, String>;
+
+/// Checked settings of a topic, as the log and the produce path need them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// What happens to old records.
+    pub cleanup: CleanupPolicy,
+    /// Largest record batch that may be produced.
+    pub max_message_bytes: usize,
+    /// Whose clock stamps records.
+    pub timestamp_type: TimestampType,
+    /// How far a record's timestamp may be behind the broker's clock; `i64::MAX` is any distance.
+    pub timestamp_before_max_ms: i64,
+    /// How far a record's timestamp may be ahead of the broker's clock; `i64::MAX` is any distance.
+    pub timestamp_after_max_ms: i64,
+    /// Age from which segments are removed; `None` keeps them.
+    pub retention_ms: Option<i64>,
+    /// Size of a partition from which its oldest segments are removed; `None` is no limit.
+    pub retention_bytes: Option<u64>,
+    /// Size from which a segment is rolled.
+    pub segment_bytes: u64,
+    /// Age from which a segment is rolled.
+    pub segment_ms: i64,
+    /// Largest index file.
+    pub segment_index_bytes: u32,
+    /// Bytes between two index entries.
+    pub index_interval_bytes: u32,
+    /// 1: synced before the acknowledgement; more: synced when so many records wait for it.
+    pub flush_messages: i64,
+    /// Synced at the latest so long after the acknowledgement; 0: before it.
+    pub flush_ms: i64,
+}
+
+/// `cleanup.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanupPolicy {
+    /// Segments past the retention limits are removed.
+    pub delete: bool,
+    /// Records need keys; compaction itself does not run yet.
+    pub compact: bool,
+}
+
+/// `message.timestamp.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's, at the append.
+    LogAppendTime,
+}
+
+/// Why a topic cannot have a setting; the text is sent to the client with INVALID_CONFIG.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopicConfigError {
+    /// No topic setting has this name.
+    #[error("Unknown topic config name: {name}{}", suggestion(*nearest))]
+    Unknown {
+        /// As the client wrote it.
+        name: String,
+        /// The known name most like it.
+        nearest: Option<&'static str>,
+    },
+    /// The setting has no null.
+    #[error("Null value not supported for topic configs: {0}")]
+    Null(String),
+    /// The value is outside the setting's bounds, or sendlog cannot serve it.
+    #[error("Invalid value {value} for configuration {name}: {reason}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// As the client wrote it.
+        value: String,
+        /// Why.
+        reason: String,
+    },
+    /// Only lists have items to add and take out.
+    #[error("Can't {operation} to key {name} because its type is not LIST.")]
+    NotAList {
+        /// `APPEND` or `SUBTRACT`.
+        operation: &'static str,
+        /// The setting.
+        name: &'static str,
+    },
+    /// Two settings contradict each other.
+    #[error("conflict topic config setting {0}")]
+    Conflict(String),
+}
+
+/// What DescribeConfigs calls the source of a value (`DescribeConfigsResponse.ConfigSource`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Set on the topic.
+    DynamicTopic,
+    /// Set in the broker's file or command line.
+    StaticBroker,
+    /// The table's.
+    Default,
+}
+
+impl Source {
+    /// Kafka's number.
+    #[must_use]
+    pub fn code(self) -> i8 {
+        match self {
+            Self::DynamicTopic => 1,
+            Self::StaticBroker => 4,
+            Self::Default => 5,
+        }
+    }
+}
+
+impl TopicConfig {
+    /// The configuration of a topic with `overrides` on this broker.
+    ///
+    /// # Errors
+    /// The first setting of the result that is wrong. The broker's own settings are checked when it starts,
+    /// so that with a running broker it is always one of `overrides`.
+    pub fn resolve(broker: &Settings, overrides: &Overrides) -> Result<Self, TopicConfigError> {
+        for (name, value) in overrides {
+            check(name, Some(value))?;
+        }
+        let values = Effective { broker, overrides };
+        let min_lag = values.whole("min.compaction.lag.ms")?;
+        let max_lag = values.whole("max.compaction.lag.ms")?;
+        if max_lag < min_lag {
+            return Err(TopicConfigError::Conflict(format!(
+                "min.compaction.lag.ms ({min_lag}) > max.compaction.lag.ms ({max_lag})"
+            )));
+        }
+        let cleanup = values.list("cleanup.policy")?;
+        Ok(Self {
+            cleanup: CleanupPolicy {
+                delete: cleanup.iter().any(|word| word == "delete"),
+                compact: cleanup.iter().any(|word| word == "compact"),
+            },
+            max_message_bytes: values.number("max.message.bytes")?,
+            timestamp_type: match values.text("message.timestamp.type").as_str() {
+                "LogAppendTime" => TimestampType::LogAppendTime,
+                _ => TimestampType::CreateTime,
+            },
+            timestamp_before_max_ms: values.whole("message.timestamp.before.max.ms")?,
+            timestamp_after_max_ms: values.whole("message.timestamp.after.max.ms")?,
+            retention_ms: Some(values.whole("retention.ms")?).filter(|limit| 0 <= *limit),
+            retention_bytes: u64::try_from(values.whole("retention.bytes")?).ok(),
+            segment_bytes: values.number("segment.bytes")?,
+            segment_ms: values.whole("segment.ms")?,
+            segment_index_bytes: values.number("segment.index.bytes")?,
+            index_interval_bytes: values.number("index.interval.bytes")?,
+            flush_messages: values.whole("flush.messages")?,
+            flush_ms: values.whole("flush.ms")?,
+        })
+    }
+
+    /// Whether an acknowledged record is on disk.
+    #[must_use]
+    pub fn syncs_before_ack(&self) -> bool {
+        self.flush_messages <= 1 || self.flush_ms == 0
+    }
+}
+
+/// The setting with this name.
+///
+/// # Errors
+/// [`TopicConfigError::Unknown`].
+pub fn known(name: &str) -> Result<&'static TopicSetting, TopicConfigError> {
+    topic_table::find(name).ok_or_else(|| {
+        let names = TOPIC_SETTINGS.iter().map(|known| known.setting.name);
+        TopicConfigError::Unknown { name: name.chars().take(249).collect(), nearest: nearest(name, names) }
+    })
+}
+
+/// Whether a topic may set `name` to `value`.
+///
+/// # Errors
+/// A name that no topic setting has, no value at all, and a value that is out of bounds or cannot be served.
+pub fn check(name: &str, value: Option<&str>) -> Result<&'static TopicSetting, TopicConfigError> {
+    let found = known(name)?;
+    let Some(value) = value else { return Err(TopicConfigError::Null(name.to_owned())) };
+    let invalid = |reason: String| TopicConfigError::Invalid {
+        name: found.setting.name,
+        value: value.chars().take(200).collect(),
+        reason,
+    };
+    found.setting.kind.parse(value).map_err(invalid)?;
+    match found.support {
+        Support::DefaultOnly(why) if !found.setting.is_default(value) => {
+            let default = found.setting.default.unwrap_or("");
+            Err(invalid(format!("only `{default}` is supported: {why}")))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// A value with the setting that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contribution {
+    /// Name of the setting, of the topic or of the broker.
+    pub name: &'static str,
+    /// Its value, in its own unit.
+    pub value: String,
+    /// Where it was set.
+    pub source: Source,
+}
+
+/// The value of a topic setting and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// In the topic setting's unit.
+    pub value: String,
+    /// Where the value was set.
+    pub source: Source,
+    /// Every place that gives a value, the winning one first (KIP-226).
+    pub synonyms: Vec<Contribution>,
+}
+
+/// The value that `topic_setting` has for a topic with `overrides`.
+#[must_use]
+pub fn resolve(topic_setting: &TopicSetting, broker: &Settings, overrides: &Overrides) -> Resolved {
+    let name = topic_setting.setting.name;
+    let mut synonyms = Vec::new();
+    let mut values = Vec::new();
+    if let Some(value) = overrides.get(name) {
+        synonyms.push(Contribution { name, value: value.clone(), source: Source::DynamicTopic });
+        values.push((value.clone(), Source::DynamicTopic));
+    }
+    let (given, unset): (Vec<&Synonym>, Vec<&Synonym>) =
+        topic_setting.synonyms.iter().partition(|synonym| broker.given(synonym.name).is_some());
+    for (synonyms_of, source) in [(given, Source::StaticBroker), (unset, Source::Default)] {
+        for synonym in synonyms_of {
+            let Some(value) = broker.value(synonym.name) else { continue };
+            let contribution = Contribution { name: synonym.name, value: value.to_owned(), source };
+            synonyms.push(contribution);
+            values.push((converted(topic_setting, synonym, value, overrides, broker), source));
+        }
+    }
+    values.push((default_of(topic_setting, overrides, broker), Source::Default));
+    let (value, source) = values.swap_remove(0);
+    Resolved { value, source, synonyms }
+}
+
+/// A broker's value in the unit of the topic's setting.
+fn converted(
+    topic_setting: &TopicSetting,
+    synonym: &Synonym,
+    value: &str,
+    overrides: &Overrides,
+    broker: &Settings,
+) -> String {
+    if synonym.name == "sendlog.flush" {
+        return default_of(topic_setting, overrides, broker);
+    }
+    match value.parse::<i64>() {
+        Ok(number) if synonym.factor != 1 && 0 <= number => number.saturating_mul(synonym.factor).to_string(),
+        Ok(number) if number < 0 => "-1".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+/// The default of a topic's setting; those of `flush.messages` and `flush.ms` follow from `sendlog.flush`
+/// and each other.
+fn default_of(topic_setting: &TopicSetting, overrides: &Overrides, broker: &Settings) -> String {
+    let mode = broker.value("sendlog.flush").and_then(|mode| mode.parse().ok()).unwrap_or(FlushMode::Sync);
+    let time_is_set = overrides.contains_key("flush.ms") || broker.given("log.flush.interval.ms").is_some();
+    match (topic_setting.setting.name, mode) {
+        ("flush.messages", FlushMode::Sync) if !time_is_set => "1".to_owned(),
+        ("flush.ms", FlushMode::Interval { ms }) => ms.to_string(),
+        ("flush.messages" | "flush.ms", _) => i64::MAX.to_string(),
+        _ => topic_setting.setting.default.unwrap_or("").to_owned(),
+    }
+}
+
+/// `sendlog.flush`: when acknowledged records are on disk, unless a topic says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushMode {
+    /// Before the acknowledgement.
+    Sync,
+    /// At most so many milliseconds after it.
+    Interval {
+        /// At least one.
+        ms: u64,
+    },
+    /// When the kernel writes them.
+    Os,
+}
+
+impl std::str::FromStr for FlushMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "sync" => Ok(Self::Sync),
+            None if text == "os" => Ok(Self::Os),
+            Some(("interval", ms)) => match ms.parse() {
+                Ok(ms) if 1 <= ms && i64::try_from(ms).is_ok() => Ok(Self::Interval { ms }),
+                _ => Err(format!("`{ms}` is not a number of milliseconds, at least 1")),
+            },
+            _ => Err("it is `sync`, `interval:MS` or `os`".to_owned()),
+        }
+    }
+}
+
+/// Typed reading of effective values.
+struct Effective<'a> {
+    broker: &'a Settings,
+    overrides: &'a Overrides,
+}
+
+impl Effective<'_> {
+    fn text(&self, name: &'static str) -> String {
+        let found = topic_table::find(name).expect("topic settings are read by names of the table");
+        resolve(found, self.broker, self.overrides).value
+    }
+
+    fn parsed(&self, name: &'static str) -> Result<Value, TopicConfigError> {
+        let value = self.text(name);
+        let found = check(name, Some(&value))?;
+        let invalid = |reason| TopicConfigError::Invalid { name, value: value.clone(), reason };
+        found.setting.kind.parse(&value).map_err(invalid)
+    }
+
+    fn whole(&self, name: &'static str) -> Result<i64, TopicConfigError> {
+        match self.parsed(name)? {
+            Value::Whole(number) => Ok(number),
+            other => unreachable!("{name} is not a whole number: {other:?}"),
+        }
+    }
+
+    fn number<T: TryFrom<i64>>(&self, name: &'static str) -> Result<T, TopicConfigError> {
+        let number = self.whole(name)?;
+        T::try_from(number).map_err(|_| TopicConfigError::Invalid {
+            name,
+            value: number.to_string(),
+            reason: "too large".to_owned(),
+        })
+    }
+
+    fn list(&self, name: &'static str) -> Result<Vec<String>, TopicConfigError> {
+        match self.parsed(name)? {
+            Value::List(items) => Ok(items),
+            other => unreachable!("{name} is not a list: {other:?}"),
+        }
+    }
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(", did you mean {name}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::error::Origin;
+
+    fn overrides(pairs: &[(&str, &str)]) -> Overrides {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn broker(pairs: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        for (name, value) in pairs {
+            settings.give(name, value, Origin::Flag("--set")).unwrap();
+        }
+        settings
+    }
+
+    fn config(on_broker: &[(&str, &str)], on_topic: &[(&str, &str)]) -> TopicConfig {
+        TopicConfig::resolve(&broker(on_broker), &overrides(on_topic)).unwrap()
+    }
+
+    fn refusal(on_topic: &[(&str, &str)]) -> String {
+        TopicConfig::resolve(&Settings::default(), &overrides(on_topic)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_default_is_allowed_and_agrees_with_the_brokers() {
+        for known in TOPIC_SETTINGS {
+            let default = known.setting.default.unwrap();
+            check(known.setting.name, Some(default)).unwrap();
+            let resolved = resolve(known, &Settings::default(), &Overrides::new());
+            assert_eq!(resolved.value, default, "{}", known.setting.name);
+            assert_eq!(resolved.source, Source::Default);
+        }
+        let names: Vec<&str> = TOPIC_SETTINGS.iter().map(|known| known.setting.name).collect();
+        assert!(names.is_sorted());
+    }
+
+    #[test]
+    fn the_topic_wins_over_the_broker_and_shorter_units_over_longer() {
+        assert_eq!(config(&[], &[]).retention_ms, Some(604_800_000));
+        assert_eq!(config(&[("log.retention.hours", "2")], &[]).retention_ms, Some(7_200_000));
+        assert_eq!(config(&[("log.retention.hours", "-1")], &[]).retention_ms, None);
+        let both = [("log.retention.hours", "2"), ("log.retention.minutes", "3")];
+        assert_eq!(config(&both, &[]).retention_ms, Some(180_000));
+        assert_eq!(config(&both, &[("retention.ms", "5")]).retention_ms, Some(5));
+        assert_eq!(config(&both, &[("retention.ms", "-1")]).retention_ms, None);
+    }
+
+    #[test]
+    fn synonyms_list_every_contribution_the_winner_first() {
+        let settings = broker(&[("log.retention.minutes", "3")]);
+        let known = topic_table::find("retention.ms").unwrap();
+        let resolved = resolve(known, &settings, &overrides(&[("retention.ms", "5")]));
+        let said: Vec<_> =
+            resolved.synonyms.iter().map(|s| (s.name, s.value.as_str(), s.source.code())).collect();
+        assert_eq!(
+            said,
+            [("retention.ms", "5", 1), ("log.retention.minutes", "3", 4), ("log.retention.hours", "168", 5)]
+        );
+        let without = resolve(known, &settings, &Overrides::new());
+        assert_eq!((without.value.as_str(), without.source), ("180000", Source::StaticBroker));
+    }
+
+    #[test]
+    fn flush_settings_say_when_an_acknowledged_record_is_on_disk() {
+        let flush = |on_broker: &[(&str, &str)], on_topic: &[(&str, &str)]| {
+            let config = config(on_broker, on_topic);
+            (config.flush_messages, config.flush_ms, config.syncs_before_ack())
+        };
+        assert_eq!(flush(&[], &[]), (1, i64::MAX, true));
+        assert_eq!(flush(&[], &[("flush.ms", "100")]), (i64::MAX, 100, false));
+        assert_eq!(flush(&[], &[("flush.messages", "50")]), (50, i64::MAX, false));
+        assert_eq!(flush(&[], &[("flush.messages", "1"), ("flush.ms", "100")]), (1, 100, true));
+        assert_eq!(flush(&[("sendlog.flush", "interval:20")], &[]), (i64::MAX, 20, false));
+        assert_eq!(flush(&[("sendlog.flush", "os")], &[]), (i64::MAX, i64::MAX, false));
+        assert_eq!(flush(&[("sendlog.flush", "os")], &[("flush.messages", "1")]), (1, i64::MAX, true));
+        assert_eq!(flush(&[("log.flush.interval.ms", "9")], &[]), (i64::MAX, 9, false));
+        assert_eq!(flush(&[("sendlog.flush", "os")], &[("flush.ms", "0")]), (i64::MAX, 0, true));
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_with_a_sentence() {
+        assert_eq!(
+            refusal(&[("compression.type", "zstd")]),
+            "Invalid value zstd for configuration compression.type: only `producer` is supported: sendlog stores \
+             batches as the producer sent them; set compression.type of the producer"
+        );
+        assert!(refusal(&[("remote.storage.enable", "true")]).contains("no tiered storage"));
+        assert!(refusal(&[("min.insync.replicas", "2")]).contains("one replica"));
+        assert_eq!(
+            refusal(&[("retention.sm", "1")]),
+            "Unknown topic config name: retention.sm, did you mean retention.ms?"
+        );
+        assert_eq!(
+            refusal(&[("retention.ms", "-2")]),
+            "Invalid value -2 for configuration retention.ms: Value must be at least -1"
+        );
+        assert_eq!(
+            refusal(&[("min.compaction.lag.ms", "5"), ("max.compaction.lag.ms", "4")]),
+            "conflict topic config setting min.compaction.lag.ms (5) > max.compaction.lag.ms (4)"
+        );
+        assert_eq!(
+            check("retention.ms", None).unwrap_err().to_string(),
+            "Null value not supported for topic configs: retention.ms"
+        );
+    }
+
+    #[test]
+    fn cleanup_policies_are_read() {
+        let cleanup = |value| config(&[], &[("cleanup.policy", value)]).cleanup;
+        assert_eq!(cleanup("delete"), CleanupPolicy { delete: true, compact: false });
+        assert_eq!(cleanup("compact,delete"), CleanupPolicy { delete: true, compact: true });
+        assert_eq!(cleanup(""), CleanupPolicy { delete: false, compact: false });
+    }
+
+    #[test]
+    fn flush_modes_are_read() {
+        assert_eq!("interval:5".parse(), Ok(FlushMode::Interval { ms: 5 }));
+        for wrong in ["", "fast", "interval", "interval:", "interval:0", "interval:-1", "sync:1"] {
+            assert!(wrong.parse::<FlushMode>().is_err(), "{wrong}");
+        }
+    }
+}

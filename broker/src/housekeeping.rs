@@ -1,0 +1,108 @@
+//! What runs on a timer: checkpoints, retention, expiry of producers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::api::Context;
+
+/// How often it is looked at whether a checkpoint is due by bytes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The running timers.
+#[derive(Debug)]
+pub struct Housekeeping {
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Housekeeping {
+    /// Starts the timers; they end with the broker.
+    pub fn start(context: &Arc<Context>) -> Self {
+        let checkpoints = tokio::spawn(write_checkpoints(Arc::clone(context)));
+        let retention = tokio::spawn(apply_retention(Arc::clone(context)));
+        Self { tasks: vec![checkpoints, retention] }
+    }
+
+    /// Waits for what is under way; the broker must have been told to stop.
+    pub async fn finish(self) {
+        for task in self.tasks {
+            // A panic in there was logged, and takes nothing from what was acknowledged.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Writes a checkpoint when enough was appended, or some time after the first append that none has.
+async fn write_checkpoints(context: Arc<Context>) {
+    let interval_max = Duration::from_millis(context.config.checkpoint_interval_ms);
+    let bytes_max = context.config.checkpoint_interval_bytes;
+    let mut look = interval(LOOK_INTERVAL.min(interval_max));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut written_bytes, mut written_at) = (0, Instant::now());
+    loop {
+        tokio::select! {
+            () = context.stop.stopped() => return,
+            _ = look.tick() => {}
+        }
+        let bytes = context.appender.appended_bytes();
+        if bytes == written_bytes {
+            written_at = Instant::now();
+            continue;
+        }
+        if bytes - written_bytes < bytes_max && written_at.elapsed() < interval_max {
+            continue;
+        }
+        written_bytes = bytes;
+        let job = Arc::clone(&context);
+        run("the checkpoint was not written", move || {
+            job.checkpointer.write(job.catalog.partitions(), &job.appender)
+        })
+        .await;
+        written_at = Instant::now();
+    }
+}
+
+/// Deletes segments that no topic keeps any longer, and forgets silent producers.
+async fn apply_retention(context: Arc<Context>) {
+    let every = Duration::from_millis(context.config.retention_check_interval_ms);
+    let mut next = Instant::now() + every;
+    loop {
+        tokio::select! {
+            () = context.stop.stopped() => return,
+            () = sleep_until(next) => {}
+        }
+        next = Instant::now() + every;
+        let job = Arc::clone(&context);
+        run("retention was not applied", move || {
+            let mut removed = 0;
+            for partition in job.catalog.partitions() {
+                partition.expire_producers(job.config.producer_id_expiration_ms);
+                let count = partition.apply_retention()?;
+                if 0 < count {
+                    let (topic, index) = (partition.topic(), partition.index());
+                    tracing::info!(%topic, index, segments = count, "segments deleted by retention");
+                }
+                removed += count;
+            }
+            if 0 < removed {
+                job.checkpointer.write(job.catalog.partitions(), &job.appender)?;
+            }
+            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+        })
+        .await;
+    }
+}
+
+/// Runs a job that touches files where it may wait for them.
+async fn run<E: std::fmt::Display + Send + 'static>(
+    complaint: &'static str,
+    job: impl FnOnce() -> Result<(), E> + Send + 'static,
+) {
+    match tokio::task::spawn_blocking(job).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "{complaint}"),
+        Err(error) => tracing::error!(%error, "{complaint}"),
+    }
+}

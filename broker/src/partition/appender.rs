@@ -1,0 +1,360 @@
+//! The one place where async meets blocking files: appends are queued, written and made durable.
+//!
+//! Group commit without linger. Two threads take turns. One takes all that is queued, over all
+//! partitions and connections, writes it to the segment files (page cache) and syncs them; while
+//! its sync runs, the other writes what arrives meanwhile and waits for the sync stage. When it
+//! gets there it takes a last look at the queue, so one sync covers everything that arrived
+//! during the one before. A lone append pays one sync; sixty-four waiting ones share one.
+//!
+//! ```text
+//! queue -> write stage (one thread at a time) -> sync stage (one at a time) -> watermark, acks
+//! ```
+//!
+//! After a failed write or sync nothing is acknowledged any more: all waiting and later appends
+//! fail, and the server is told to stop. A full disk is not such a failure: the append is rolled
+//! back and refused, and a later one may succeed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::error::AppendError;
+use super::{Appended, FlushTimer, Partition, ProducedBatch, Settler};
+use crate::clock::Clock;
+use crate::storage::dirty::Dirty;
+use crate::storage::error::StorageError;
+use crate::storage::flush::Flusher;
+use crate::storage::view::Bound;
+
+/// Threads that take turns in writing and syncing; more would only wait for the same stage.
+const COMMIT_THREADS: usize = 2;
+
+/// A commit thread calls the file system and little else.
+const STACK_BYTES: usize = 256 << 10;
+
+/// When an append is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckAt {
+    /// As soon as it is written to the page cache (acks=0: only a refusal is of interest).
+    Written,
+    /// When the topic's flush policy calls it safe: on disk, unless that was relaxed.
+    Durable,
+}
+
+/// The answer to one append.
+pub type AppendResult = Result<Appended, AppendError>;
+
+struct AppendJob {
+    partition: Arc<Partition>,
+    batch: ProducedBatch,
+    ack: AckAt,
+    reply: oneshot::Sender<AppendResult>,
+}
+
+enum Job {
+    Append(AppendJob),
+    /// Makes durable what was appended to a partition whose acks do not wait for it.
+    Sync(Arc<Partition>, oneshot::Sender<Result<(), AppendError>>),
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Vec<Job>,
+    /// A thread is in the write stage; what is queued meanwhile is its to take when it looks again.
+    is_writing: bool,
+    is_closed: bool,
+}
+
+/// Queues appends; cheap to clone.
+#[derive(Clone)]
+pub struct Appender {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    sync_stage: Mutex<()>,
+    flusher: Flusher,
+    flush_timer: Arc<FlushTimer>,
+    settler: Arc<Settler>,
+    clock: Arc<dyn Clock>,
+    failure: OnceLock<Arc<StorageError>>,
+    on_failure: Box<dyn Fn() + Send + Sync>,
+    appended_bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for Appender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Appender").field("failure", &self.shared.failure.get()).finish_non_exhaustive()
+    }
+}
+
+/// The running commit threads; joined when the broker stops.
+#[derive(Debug)]
+pub struct CommitThreads {
+    appender: Appender,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Appender {
+    /// Starts the commit threads. `on_failure` is called once, after the first failed write or
+    /// sync.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn start(
+        flusher: Flusher,
+        flush_timer: Arc<FlushTimer>,
+        settler: Arc<Settler>,
+        clock: Arc<dyn Clock>,
+        on_failure: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<(Self, CommitThreads)> {
+        let appender = Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::default(),
+                arrived: Condvar::new(),
+                sync_stage: Mutex::new(()),
+                flusher,
+                flush_timer,
+                settler,
+                clock,
+                failure: OnceLock::new(),
+                on_failure: Box::new(on_failure),
+                appended_bytes: AtomicU64::new(0),
+            }),
+        };
+        let mut threads = Vec::new();
+        for index in 0..COMMIT_THREADS {
+            let shared = Arc::clone(&appender.shared);
+            let builder = std::thread::Builder::new().name(format!("commit-{index}")).stack_size(STACK_BYTES);
+            threads.push(builder.spawn(move || shared.run())?);
+        }
+        Ok((appender.clone(), CommitThreads { appender, threads }))
+    }
+
+    /// Queues one batch. The receiver gets the answer; if it is dropped, the append happens all the
+    /// same.
+    pub fn append(
+        &self,
+        partition: Arc<Partition>,
+        batch: ProducedBatch,
+        ack: AckAt,
+    ) -> oneshot::Receiver<AppendResult> {
+        let (reply, answer) = oneshot::channel();
+        self.push(Job::Append(AppendJob { partition, batch, ack, reply }));
+        answer
+    }
+
+    /// Makes durable all that was appended to a partition so far.
+    pub fn sync(&self, partition: Arc<Partition>) -> oneshot::Receiver<Result<(), AppendError>> {
+        let (reply, answer) = oneshot::channel();
+        self.push(Job::Sync(partition, reply));
+        answer
+    }
+
+    /// Bytes of batches appended since the start.
+    pub fn appended_bytes(&self) -> u64 {
+        self.shared.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The write or sync that failed, if one did.
+    pub fn failure(&self) -> Option<Arc<StorageError>> {
+        self.shared.failure.get().cloned()
+    }
+
+    fn push(&self, job: Job) {
+        let mut queue = self.shared.lock_queue();
+        if queue.is_closed {
+            // The reply is dropped with the job, which its receiver sees.
+            return;
+        }
+        queue.jobs.push(job);
+        if !queue.is_writing {
+            self.shared.arrived.notify_one();
+        }
+    }
+}
+
+impl CommitThreads {
+    /// Lets the threads finish what is queued, and joins them.
+    pub fn finish(self) {
+        self.appender.shared.lock_queue().is_closed = true;
+        self.appender.shared.arrived.notify_all();
+        for thread in self.threads {
+            // A panic in there was printed and nothing was acknowledged after it.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What one sync makes durable.
+#[derive(Default)]
+struct Round {
+    dirty: Vec<Dirty>,
+    /// Partitions whose watermark moves, with where it moves to.
+    durable: Vec<(Arc<Partition>, Bound)>,
+    acks: Vec<(oneshot::Sender<AppendResult>, Appended)>,
+    synced: Vec<oneshot::Sender<Result<(), AppendError>>>,
+}
+
+impl Round {
+    fn is_empty(&self) -> bool {
+        self.dirty.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while let Some(jobs) = self.take_jobs() {
+            let mut round = Round::default();
+            self.write(jobs, &mut round);
+            if round.is_empty() {
+                continue;
+            }
+            let stage = self.sync_stage.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(jobs) = self.try_take_jobs() {
+                self.write(jobs, &mut round);
+            }
+            let synced = match self.failure.get() {
+                Some(failure) => Err(Arc::clone(failure)),
+                None => self.flusher.sync(&round.dirty).map_err(|error| self.fail(Arc::new(error))),
+            };
+            drop(stage);
+            match synced {
+                Ok(()) => round.acknowledge(),
+                Err(failure) => round.refuse(&failure),
+            }
+        }
+    }
+
+    /// Waits for jobs and enters the write stage; `None` when there will be no more.
+    fn take_jobs(&self) -> Option<Vec<Job>> {
+        let mut queue = self.lock_queue();
+        loop {
+            if !queue.is_writing && !queue.jobs.is_empty() {
+                queue.is_writing = true;
+                return Some(std::mem::take(&mut queue.jobs));
+            }
+            if queue.is_closed && queue.jobs.is_empty() {
+                return None;
+            }
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Enters the write stage if there is something to write and nobody else does.
+    fn try_take_jobs(&self) -> Option<Vec<Job>> {
+        let mut queue = self.lock_queue();
+        if queue.is_writing || queue.jobs.is_empty() {
+            return None;
+        }
+        queue.is_writing = true;
+        Some(std::mem::take(&mut queue.jobs))
+    }
+
+    /// Writes the jobs of one stage, partition by partition in the order of their arrival, and
+    /// leaves the write stage.
+    fn write(&self, jobs: Vec<Job>, round: &mut Round) {
+        let mut appends = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match job {
+                Job::Append(append) => appends.push(append),
+                Job::Sync(partition, reply) => {
+                    let written = partition.unsynced();
+                    round.dirty.extend(written.dirty);
+                    round.durable.extend(written.end.map(|end| (partition, end)));
+                    round.synced.push(reply);
+                }
+            }
+        }
+        // Stable: the batches of a partition stay in order.
+        appends.sort_by_key(|job| Arc::as_ptr(&job.partition).addr());
+        let mut appends = appends.into_iter().peekable();
+        while let Some(first) = appends.next() {
+            let mut group = vec![first];
+            while let Some(job) = appends.next_if(|job| Arc::ptr_eq(&job.partition, &group[0].partition)) {
+                group.push(job);
+            }
+            self.write_group(group, round);
+        }
+        let mut queue = self.lock_queue();
+        queue.is_writing = false;
+        if !queue.jobs.is_empty() || queue.is_closed {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Writes the batches of one partition.
+    fn write_group(&self, group: Vec<AppendJob>, round: &mut Round) {
+        if let Some(failure) = self.failure.get() {
+            for job in group {
+                let _ = job.reply.send(Err(AppendError::Poisoned(Arc::clone(failure))));
+            }
+            return;
+        }
+        let Some(partition) = group.first().map(|job| Arc::clone(&job.partition)) else { return };
+        let mut written = partition.write(group.iter().map(|job| &job.batch), self.clock.now_ms());
+        self.appended_bytes.fetch_add(written.bytes, Ordering::Relaxed);
+        if let Some(error) = written.failure.take() {
+            self.fail(error);
+        }
+        self.settler.add(std::mem::take(&mut written.sealed));
+        if let Some(delay) = written.sync_in {
+            self.flush_timer.schedule(&partition, delay);
+        }
+        let waits = written.acks_wait;
+        for (job, result) in group.into_iter().zip(written.results) {
+            match result {
+                Ok(appended) if waits && job.ack == AckAt::Durable => {
+                    round.acks.push((job.reply, appended));
+                }
+                result => drop(job.reply.send(result)),
+            }
+        }
+        if waits {
+            round.dirty.extend(written.dirty);
+            round.durable.extend(written.end.map(|end| (partition, end)));
+        }
+    }
+
+    /// Remembers the first failure and tells the server.
+    fn fail(&self, error: Arc<StorageError>) -> Arc<StorageError> {
+        let failure = self.failure.get_or_init(|| {
+            tracing::error!(%error, "a write or sync failed: nothing is acknowledged any more, the broker stops");
+            error
+        });
+        (self.on_failure)();
+        Arc::clone(failure)
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Round {
+    /// The sync succeeded: first the watermarks, so that a producer that has its ack can read.
+    fn acknowledge(self) {
+        for (partition, end) in self.durable {
+            partition.publish(end);
+        }
+        for (reply, appended) in self.acks {
+            let _ = reply.send(Ok(appended));
+        }
+        for reply in self.synced {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    fn refuse(self, failure: &Arc<StorageError>) {
+        for (reply, _) in self.acks {
+            let _ = reply.send(Err(AppendError::Poisoned(Arc::clone(failure))));
+        }
+        for reply in self.synced {
+            let _ = reply.send(Err(AppendError::Poisoned(Arc::clone(failure))));
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A partition: append, read, offsets. All that `api` sees of a log.
+//!
+//! Two sides that do not wait for each other. Writers hold the [`Writer`] (one at a time, on a
+//! commit thread); readers take the published [`LogView`] and the high watermark.
+
+mod appender;
+mod error;
+mod flush_timer;
+mod offsets;
+mod producer_state;
+mod read;
+mod settler;
+mod upkeep;
+mod waiters;
+mod write;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::TopicConfig;
+use crate::storage::error::StorageError;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::{Log, LogPlace, LogReader, Resume};
+use crate::storage::recovery::RecoveryReport;
+use crate::storage::segment::Segment;
+use crate::storage::store::Store;
+use crate::storage::summary::LogConfig;
+
+pub use appender::{AckAt, AppendResult, Appender, CommitThreads};
+pub use error::{AppendError, ReadError};
+pub use flush_timer::FlushTimer;
+pub use offsets::OffsetsView;
+pub use producer_state::{BatchSeen, NO_PRODUCER_ID, ProducerEntry, SequenceError};
+pub use read::{EpochEnd, FoundOffset, Read, ReadRequest};
+pub use settler::Settler;
+pub use upkeep::{Checkpoint, DeleteRecordsError};
+pub use waiters::{Waiter, Waiters};
+pub use write::{Appended, ProducedBatch};
+
+use offsets::Offsets;
+use producer_state::ProducerStates;
+
+/// The epoch of a log that was never cut.
+const FIRST_LEADER_EPOCH: i32 = 0;
+
+/// What partitions share.
+#[derive(Debug)]
+pub struct PartitionEnv {
+    /// The file system, and the budget of open segments.
+    pub store: Arc<Store>,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Producers remembered per partition.
+    pub producers_max: usize,
+}
+
+/// One partition of a topic.
+#[derive(Debug)]
+pub struct Partition {
+    topic: Arc<str>,
+    topic_id: Uuid,
+    index: i32,
+    producers_max: usize,
+    clock: Arc<dyn Clock>,
+    store: Arc<Store>,
+    /// Changes only when the log is opened: no lock.
+    epochs: LeaderEpochs,
+    writer: Mutex<Writer>,
+    reader: LogReader,
+    offsets: Offsets,
+    waiters: Waiters,
+    config: ArcSwap<TopicConfig>,
+    is_deleted: AtomicBool,
+}
+
+/// The writer's side.
+#[derive(Debug)]
+struct Writer {
+    log: Log,
+    producers: ProducerStates,
+    /// Records written since the last sync, for `flush.messages`.
+    unsynced_records: u64,
+    /// A sync by `flush.ms` is scheduled.
+    is_sync_scheduled: bool,
+    /// Segments below the log start, whose files go with the next checkpoint.
+    doomed: Vec<Arc<Segment>>,
+}
+
+/// Which partition to open, and how.
+#[derive(Debug)]
+pub struct OpenPartition {
+    /// Name of the topic.
+    pub topic: Arc<str>,
+    /// Id of the topic.
+    pub topic_id: Uuid,
+    /// Number of the partition in the topic.
+    pub index: i32,
+    /// The topic's configuration.
+    pub config: Arc<TopicConfig>,
+    /// What is known of the log.
+    pub resume: Resume,
+    /// Producers at the checkpoint.
+    pub producers: Vec<(i64, ProducerEntry)>,
+    /// Leader epochs at the checkpoint.
+    pub epochs: LeaderEpochs,
+}
+
+impl Partition {
+    /// Opens the log, recovering it if it was not closed cleanly. A partition that was never
+    /// written to has no files yet.
+    ///
+    /// # Errors
+    /// [`StorageError`] when the log cannot be read, or is damaged where it must not be cut.
+    pub fn open(
+        env: &PartitionEnv,
+        open: OpenPartition,
+    ) -> Result<(Arc<Self>, RecoveryReport), StorageError> {
+        let directory = env.data_dir.join(format!("{}-{}", open.topic, open.index));
+        let mut producers = ProducerStates::restore(open.producers);
+        let mut epochs = open.epochs;
+        let now_ms = env.clock.now_ms();
+        let (mut log, report) = Log::open(
+            &env.store,
+            LogPlace { dir: directory, topic_id: open.topic_id },
+            log_config(&open.config),
+            open.resume,
+            &mut |header| {
+                producers.replay(header, now_ms);
+                epochs.assign(header.leader_epoch, header.base_offset);
+            },
+        )?;
+        // What recovery found may never have been synced, and readers are about to see it.
+        log.take_dirty().sync()?;
+        producers.shrink_to(env.producers_max);
+        let current = epochs.latest().map_or(FIRST_LEADER_EPOCH, |latest| latest.epoch);
+        if !report.cuts.is_empty() {
+            // What was cut may have been seen by a client of a broker without the sync before the
+            // ack: it learns from the epoch that the log is another one now.
+            epochs.assign(current + 1, log.end_offset());
+        } else if epochs.latest().is_none() {
+            epochs.assign(current, log.start_offset());
+        }
+        let partition = Self {
+            topic: open.topic,
+            topic_id: open.topic_id,
+            index: open.index,
+            producers_max: env.producers_max,
+            clock: Arc::clone(&env.clock),
+            store: Arc::clone(&env.store),
+            reader: log.reader(),
+            offsets: Offsets::opened(log.start_offset(), log.end()),
+            waiters: Waiters::default(),
+            epochs,
+            config: ArcSwap::new(open.config),
+            is_deleted: AtomicBool::new(false),
+            writer: Mutex::new(Writer {
+                log,
+                producers,
+                unsynced_records: 0,
+                is_sync_scheduled: false,
+                doomed: Vec::new(),
+            }),
+        };
+        Ok((Arc::new(partition), report))
+    }
+
+    /// Name of the topic.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// Id of the topic.
+    pub fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    /// Number of the partition in its topic.
+    pub fn index(&self) -> i32 {
+        self.index
+    }
+
+    /// All offsets at one moment.
+    pub fn offsets(&self) -> OffsetsView {
+        self.offsets.view()
+    }
+
+    /// Where fetches park that wait for this partition to grow.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The leader epoch that new batches get.
+    pub fn leader_epoch(&self) -> i32 {
+        self.epochs.latest().map_or(FIRST_LEADER_EPOCH, |latest| latest.epoch)
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.reader.view().size()
+    }
+
+    /// The topic's configuration.
+    pub fn config(&self) -> Arc<TopicConfig> {
+        self.config.load_full()
+    }
+
+    /// Takes over a changed configuration; it counts from the next append on.
+    pub fn set_config(&self, config: Arc<TopicConfig>) {
+        self.lock_writer().log.set_config(log_config(&config));
+        self.config.store(config);
+    }
+
+    /// Every remembered producer.
+    pub fn producers(&self) -> Vec<(i64, ProducerEntry)> {
+        self.lock_writer().producers.entries().map(|(id, entry)| (id, entry.clone())).collect()
+    }
+
+    /// Whether the topic was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.is_deleted.load(Ordering::Acquire)
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_config(config: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.segment_bytes,
+        segment_ms: config.segment_ms,
+        index_interval_bytes: config.index_interval_bytes,
+        segment_index_bytes: config.segment_index_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What happens to a partition beside reads and writes: checkpoints, the log start, expiry, deletion.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use thiserror::Error;
+
+use super::{Partition, ProducerEntry, Writer};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::error::{ReadError, StorageError};
+use crate::storage::files::remove_folder;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::delete_segments;
+use crate::storage::retention::{self, RetentionPolicy};
+use crate::storage::segment::Segment;
+
+/// Why records were not deleted.
+#[derive(Debug, Error)]
+pub enum DeleteRecordsError {
+    /// The offset is beyond the high watermark.
+    #[error("offset {offset} is beyond the high watermark {high_watermark}")]
+    OutOfRange {
+        /// The offset asked for.
+        offset: i64,
+        /// Where the log ends for readers.
+        high_watermark: i64,
+    },
+    /// The topic was deleted meanwhile.
+    #[error("the topic was deleted")]
+    Deleted,
+    /// The log could not be changed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What a start after a crash can rely on.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The log, up to its durable end.
+    pub log: PartitionCheckpoint,
+    /// The producers, as of there.
+    pub producers: Vec<(i64, ProducerEntry)>,
+    /// The leader epochs.
+    pub epochs: LeaderEpochs,
+    /// Segments below the log start, to be deleted once this is saved.
+    doomed: Vec<Arc<Segment>>,
+}
+
+impl Partition {
+    /// The log as it is now, with its producers and epochs. `None` if nothing was ever written.
+    ///
+    /// It may be saved once everything below its end is durable, and not before: recovery never
+    /// cuts what a checkpoint covers. `is_final` adds the list of segments, for a clean stop.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the last segment had to be looked at and could not be read.
+    pub fn checkpoint(&self, is_final: bool) -> Result<Option<Checkpoint>, StorageError> {
+        let mut writer = self.lock_writer();
+        let log = if is_final { writer.log.clean_checkpoint()? } else { writer.log.checkpoint()? };
+        if log.active.is_none() || self.is_deleted() {
+            return Ok(None);
+        }
+        let producers = writer.producers.entries().map(|(id, entry)| (id, entry.clone())).collect();
+        let doomed = std::mem::take(&mut writer.doomed);
+        Ok(Some(Checkpoint { log, producers, epochs: self.epochs.clone(), doomed }))
+    }
+
+    /// Deletes the segments below the log start of a checkpoint that was saved. Not before: a start
+    /// from an older checkpoint would miss them.
+    ///
+    /// # Errors
+    /// [`StorageError`] if a file could not be removed; the next start finds it below the log start.
+    pub fn checkpoint_saved(&self, checkpoint: Checkpoint) -> Result<(), StorageError> {
+        delete_segments(&self.store, &checkpoint.doomed)
+    }
+
+    /// Whether all below `end_offset` is durable.
+    pub fn is_durable(&self, end_offset: i64) -> bool {
+        end_offset <= self.offsets.durable().offset
+    }
+
+    /// Hides all records below `before`, -1 meaning the high watermark; returns the log start. The
+    /// files go when the next checkpoint is saved.
+    ///
+    /// # Errors
+    /// [`DeleteRecordsError`] if `before` is not within the log.
+    pub fn delete_records(&self, before: i64) -> Result<i64, DeleteRecordsError> {
+        let mut writer = self.lock_writer();
+        if self.is_deleted() {
+            return Err(DeleteRecordsError::Deleted);
+        }
+        let offsets = self.offsets.view();
+        let before = if before == -1 { offsets.high_watermark } else { before };
+        if before < 0 || offsets.high_watermark < before {
+            let high_watermark = offsets.high_watermark;
+            return Err(DeleteRecordsError::OutOfRange { offset: before, high_watermark });
+        }
+        if offsets.log_start < before {
+            self.advance_start(&mut writer, before);
+        }
+        Ok(before.max(offsets.log_start))
+    }
+
+    /// Hides the segments that the topic's retention no longer keeps; returns how many. Their files
+    /// go when the next checkpoint is saved.
+    ///
+    /// # Errors
+    /// [`ReadError`](crate::storage::error::ReadError) if a segment had to be looked at and could
+    /// not be read.
+    pub fn apply_retention(&self) -> Result<usize, ReadError> {
+        let config = self.config.load_full();
+        if !config.cleanup.delete {
+            return Ok(0);
+        }
+        let mut writer = self.lock_writer();
+        if self.is_deleted() {
+            return Ok(0);
+        }
+        let policy =
+            RetentionPolicy { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
+        let view = writer.log.view();
+        let infos = view.segment_infos()?;
+        let log_start = view.start_offset();
+        match retention::new_start(&infos, &policy, log_start, self.clock.now_ms()) {
+            Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),
+            None => Ok(0),
+        }
+    }
+
+    /// Forgets producers that have not written for `expiration_ms`.
+    pub fn expire_producers(&self, expiration_ms: i64) {
+        let before_ms = self.clock.now_ms().saturating_sub(expiration_ms);
+        self.lock_writer().producers.expire(before_ms);
+    }
+
+    /// Whether something was acknowledged that is not on disk: only with a relaxed flush policy.
+    pub fn is_undurable(&self) -> bool {
+        self.offsets.durable().offset < self.offsets.view().log_end
+    }
+
+    /// Removes the partition's files. Reads and writes fail from now on; fetches under way keep
+    /// their files open to the end.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the folder could not be removed; it is out of the way all the same.
+    pub fn delete(&self) -> Result<(), StorageError> {
+        let mut writer = self.lock_writer();
+        self.is_deleted.store(true, Ordering::Release);
+        self.waiters.wake_all();
+        writer.doomed.clear();
+        let path = writer.log.dir();
+        remove_folder(self.store.fs(), path).map_err(|source| StorageError::io(path, "remove", source))
+    }
+
+    fn advance_start(&self, writer: &mut Writer, log_start: i64) -> usize {
+        let segments = writer.log.advance_start(log_start);
+        self.offsets.advance_log_start(log_start);
+        let count = segments.len();
+        writer.doomed.extend(segments);
+        count
+    }
+}

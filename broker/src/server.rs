@@ -1,0 +1,341 @@
+//! Builds the parts in the order of their dependencies, serves, and takes them down in reverse.
+
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+use crate::api::Context;
+use crate::catalog::{Catalog, CatalogError};
+use crate::checkpoint::Checkpointer;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::housekeeping::Housekeeping;
+use crate::net::{Budget, Limits, Listener, bind};
+use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
+use crate::producer_ids::ProducerIds;
+use crate::stop::{self, Stop, StopSender};
+use crate::storage::data_dir::{DataDir, DataDirError};
+use crate::storage::error::StorageError;
+use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::flush::Flusher;
+use crate::storage::store::Store;
+
+/// Threads that may wait for cold data at a time.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Stack of the runtime's threads.
+const STACK_BYTES: usize = 1 << 20;
+
+/// Segments that may hold descriptors and maps at a time.
+const OPEN_SEGMENTS_MAX: usize = 4096;
+
+/// Producers remembered per partition.
+const PRODUCERS_MAX: usize = 10_000;
+
+/// Why the broker did not start, or stopped.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A log or a state file cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The topics cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The listen address is no address.
+    #[error("{address} is not an address of this machine: {source}; see --listen")]
+    Resolve {
+        /// As configured.
+        address: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// The listen address cannot be bound.
+    #[error("cannot listen on {address}: {source}{hint}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// A thread or signal handler could not be set up.
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+    /// A write or sync failed while serving.
+    #[error(
+        "stopped, because a write or sync failed: {0}. Nothing that was acknowledged is lost. Look at the disk \
+         (dmesg, smartctl, df), then start the broker again: it checks what was not confirmed and continues"
+    )]
+    Failed(Arc<StorageError>),
+}
+
+/// Runs the broker until SIGTERM, SIGINT, or a failed write.
+///
+/// # Errors
+/// [`ServerError`], with the way out.
+pub fn run(config: Config) -> Result<(), ServerError> {
+    let started = Instant::now();
+    let descriptors = raise_descriptor_limit();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_name("worker").thread_stack_size(STACK_BYTES);
+    runtime.max_blocking_threads(BLOCKING_THREADS_MAX);
+    if 0 < config.worker_threads {
+        runtime.worker_threads(config.worker_threads);
+    }
+    let runtime = runtime.build().map_err(ServerError::Start)?;
+    let result = runtime.block_on(async {
+        let (stopper, stop) = stop::channel();
+        let on_failure = stopper.clone();
+        let server =
+            Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
+        stop_on_signals(stopper).map_err(ServerError::Start)?;
+        // Nobody reads stdout of a daemon: that it cannot be written is no reason to end.
+        let _ = server.announce(started.elapsed());
+        server.serve().await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// A broker that is ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    context: Arc<Context>,
+    listener: Listener,
+    address: SocketAddr,
+    commit_threads: CommitThreads,
+    flush_timer: Arc<FlushTimer>,
+    settler: Arc<Settler>,
+    data_dir: DataDir,
+}
+
+impl Server {
+    /// Opens the data directory, recovers what needs it, and binds the address. `descriptors` is how
+    /// many this process may have. `on_failure` is called when a write or sync fails; it should make `stop` end.
+    ///
+    /// # Errors
+    /// [`ServerError`] with the way out; the directory is as it was then.
+    pub async fn start(
+        config: Arc<Config>,
+        descriptors: usize,
+        stop: Stop,
+        on_failure: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, ServerError> {
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
+        if !config.topic_defaults.syncs_before_ack() {
+            tracing::warn!("{}", config.durability());
+        }
+        let (address, socket) = listen(&config)?;
+        let files: Arc<dyn FileSystem> = Arc::new(RealFs);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let data_dir = DataDir::open(Arc::clone(&files), &config.data_dir, Uuid::new_v4())?;
+        let env = Arc::new(PartitionEnv {
+            store: Store::new(Arc::clone(&files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
+            data_dir: config.data_dir.clone(),
+            clock: Arc::clone(&clock),
+            producers_max: PRODUCERS_MAX,
+        });
+        let (checkpointer, restored) =
+            Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
+        let needs_recovery = restored.needs_recovery();
+        let catalog = Arc::new(Catalog::open(env, Arc::clone(&config), restored)?);
+        if needs_recovery {
+            // So that a crash right after this one does not walk the same batches again, and a new
+            // leader epoch stays.
+            checkpointer.write_quiet(catalog.partitions())?;
+        }
+        let flush_timer = Arc::new(FlushTimer::default());
+        let settler = Arc::new(Settler::default());
+        let flusher = Flusher::new(config.sync_threads);
+        let (appender, commit_threads) = Appender::start(
+            flusher,
+            Arc::clone(&flush_timer),
+            Arc::clone(&settler),
+            Arc::clone(&clock),
+            on_failure,
+        )
+        .map_err(ServerError::Start)?;
+        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir)?);
+        let listener = Listener {
+            socket,
+            limits: Arc::new(limits(&config)),
+            budget: Budget::new(config.queued_request_bytes_max),
+            connections_max: config.connections_max.min(descriptors / 2),
+            is_sendfile: config.sendfile,
+        };
+        let checkpointer = Arc::new(checkpointer);
+        let cluster_id = cluster_id(data_dir.cluster_id());
+        let context =
+            Context { config, cluster_id, catalog, clock, appender, checkpointer, producer_ids, stop };
+        Ok(Self {
+            context: Arc::new(context),
+            listener,
+            address,
+            commit_threads,
+            flush_timer,
+            settler,
+            data_dir,
+        })
+    }
+
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Prints where the broker is, what it promises and how to talk to it.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub fn announce(&self, elapsed: Duration) -> io::Result<()> {
+        let config = &self.context.config;
+        let catalog = &self.context.catalog;
+        let (topics, partitions) = (catalog.topic_count(), catalog.partition_count());
+        let address = self.address;
+        let mut out = io::stdout().lock();
+        let ready_ms = elapsed.as_secs_f64() * 1000.0;
+        writeln!(out, "sendlog {}, ready in {ready_ms:.1} ms", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out, "  address     {address}")?;
+        let data_dir = config.data_dir.display();
+        writeln!(out, "  data        {data_dir} ({topics} topics, {partitions} partitions)")?;
+        writeln!(out, "  durability  {}", config.durability())?;
+        writeln!(out, "  try         kcat -b {} -t demo -P", reachable(address))?;
+        out.flush()
+    }
+
+    /// Serves until the broker is told to stop, then drains, syncs and marks the directory clean.
+    ///
+    /// # Errors
+    /// [`ServerError::Failed`] after a failed write or sync: the directory is not marked clean then.
+    pub async fn serve(self) -> Result<(), ServerError> {
+        let context = self.context;
+        let stop = context.stop.clone();
+        let flush_timer = Arc::clone(&self.flush_timer);
+        let flushing = {
+            let (appender, stop) = (context.appender.clone(), stop.clone());
+            tokio::spawn(async move { flush_timer.run(appender, stop).await })
+        };
+        let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
+        let housekeeping = Housekeeping::start(&context);
+        self.listener.run(Arc::clone(&context)).await;
+        tracing::info!("stopping");
+        let _ = flushing.await;
+        let _ = settling.await;
+        housekeeping.finish().await;
+        let (data_dir, commit_threads, settler) = (self.data_dir, self.commit_threads, self.settler);
+        let closing =
+            tokio::task::spawn_blocking(move || close(&context, &data_dir, commit_threads, &settler));
+        closing.await.map_err(|error| ServerError::Start(io::Error::other(error)))?
+    }
+}
+
+/// Syncs what is not yet on disk, writes the last checkpoint and marks the directory clean.
+fn close(
+    context: &Context,
+    data_dir: &DataDir,
+    commit_threads: CommitThreads,
+    settler: &Settler,
+) -> Result<(), ServerError> {
+    for partition in context.catalog.partitions() {
+        if partition.is_undurable() {
+            // Its answer is that the commit threads end without a failure.
+            drop(context.appender.sync(partition));
+        }
+    }
+    commit_threads.finish();
+    if let Some(failure) = context.appender.failure() {
+        if let Err(error) = data_dir.mark_failed() {
+            tracing::error!(%error, "the failure could not be noted in the data directory");
+        }
+        return Err(ServerError::Failed(failure));
+    }
+    settler.settle_all();
+    context.checkpointer.write_quiet(context.catalog.partitions())?;
+    data_dir.mark_clean()?;
+    tracing::info!("stopped; the next start needs no recovery");
+    Ok(())
+}
+
+/// The id as Kafka writes it: 22 characters of URL-safe base64.
+fn cluster_id(id: Uuid) -> String {
+    crate::storage::partition_metadata::encode(id)
+}
+
+fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), ServerError> {
+    let wanted = &config.listen;
+    let resolve = |source| ServerError::Resolve { address: wanted.to_string(), source };
+    let host = if wanted.host.is_empty() { "0.0.0.0" } else { wanted.host.as_str() };
+    let mut addresses = (host, wanted.port).to_socket_addrs().map_err(resolve)?;
+    let none = || resolve(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    let address = addresses.next().ok_or_else(none)?;
+    let bind_error = |source: io::Error| {
+        let hint = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; another program listens there: stop it, or choose another port with --listen"
+            }
+            io::ErrorKind::AddrNotAvailable => "; this machine has no such address: see --listen",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: see --listen",
+            _ => "",
+        };
+        ServerError::Bind { address, source, hint }
+    };
+    let socket = bind(address, config.congestion_control.as_deref()).map_err(bind_error)?;
+    let bound = socket.local_addr().map_err(bind_error)?;
+    Ok((bound, socket))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        frame_bytes_max: config.request_bytes_max,
+        inflight_requests_max: config.inflight_requests_max,
+        inflight_bytes_max: config.inflight_bytes_max,
+        idle_timeout: Duration::from_millis(config.connection_idle_ms_max),
+        stall_timeout: Duration::from_millis(config.frame_stall_timeout_ms),
+    }
+}
+
+/// An address that a client on this machine can dial.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if !ip.is_unspecified() => address,
+        ip if ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        _ => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], address.port())),
+    }
+}
+
+fn stop_on_signals(stopper: StopSender) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopper.stop();
+    });
+    Ok(())
+}
+
+/// A process often starts with 1,024 descriptors; connections and segments may need more. Returns
+/// how many there may be: a quarter is for segments, half for connections, the rest is a reserve.
+fn raise_descriptor_limit() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,143 @@
+//! Makes files durable, many at once.
+//!
+//! A sync waits for the disk and computes nothing, so many threads do it: one after the other,
+//! 256 files take eight times as long. The threads are started when a round first needs them.
+//!
+//! This is the hand-off behind which a commit journal can stand: what was appended goes in, and
+//! when [`Flusher::sync`] returns it is durable.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::storage::dirty::{Dirty, DirtyFile};
+use crate::storage::error::StorageError;
+use crate::storage::files::FileSystem;
+
+/// A sync thread calls `fdatasync` and nothing else.
+const STACK_BYTES: usize = 64 << 10;
+
+type Outcome = Result<(), StorageError>;
+
+/// A file or a folder with changes that are not durable yet.
+#[derive(Clone)]
+enum SyncUnit {
+    File(DirtyFile),
+    Directory(Arc<dyn FileSystem>, PathBuf),
+}
+
+impl SyncUnit {
+    fn sync(&self) -> Outcome {
+        match self {
+            Self::File(file) => file.sync(),
+            Self::Directory(fs, path) => {
+                fs.sync_dir(path).map_err(|source| StorageError::io(path, "sync", source))
+            }
+        }
+    }
+}
+
+struct Task {
+    unit: SyncUnit,
+    done: Sender<Outcome>,
+}
+
+/// Syncs files on a pool of threads.
+pub struct Flusher {
+    threads_max: usize,
+    threads: Mutex<usize>,
+    tasks: Sender<Task>,
+    queue: Arc<Mutex<Receiver<Task>>>,
+}
+
+impl Flusher {
+    /// A flusher with at most `threads_max` threads beside the caller's.
+    #[must_use]
+    pub fn new(threads_max: usize) -> Self {
+        let (tasks, queue) = mpsc::channel();
+        Self { threads_max, threads: Mutex::new(0), tasks, queue: Arc::new(Mutex::new(queue)) }
+    }
+
+    /// Makes all of `dirty` durable. The calling thread takes part, so that the usual round of a
+    /// single file costs no hand-over.
+    ///
+    /// # Errors
+    /// The first failure. It says nothing about the rest, which may be durable or not; and it must
+    /// not be tried again (on Linux a second sync reports success with the data gone).
+    pub fn sync(&self, dirty: &[Dirty]) -> Outcome {
+        let units = units(dirty);
+        let Some((own, others)) = units.split_last() else { return Ok(()) };
+        if others.is_empty() {
+            return own.sync();
+        }
+        let (done, outcomes) = mpsc::channel();
+        self.start_threads(others.len());
+        for unit in others {
+            // The queue's other end lives as long as `self`.
+            let _ = self.tasks.send(Task { unit: unit.clone(), done: done.clone() });
+        }
+        drop(done);
+        let mut result = own.sync();
+        self.help();
+        for outcome in outcomes {
+            result = result.and(outcome);
+        }
+        result
+    }
+
+    /// Takes tasks that no thread waits for: there may be no thread at all.
+    fn help(&self) {
+        while let Some(task) = self.queue.try_lock().ok().and_then(|queue| queue.try_recv().ok()) {
+            run(&task);
+        }
+    }
+
+    fn start_threads(&self, wanted: usize) {
+        let wanted = wanted.min(self.threads_max);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        while *threads < wanted {
+            let queue = Arc::clone(&self.queue);
+            let builder = std::thread::Builder::new().name(format!("sync-{threads}")).stack_size(STACK_BYTES);
+            if builder.spawn(move || work(&queue)).is_err() {
+                // The caller works the queue off by itself.
+                return;
+            }
+            *threads += 1;
+        }
+    }
+}
+
+/// Every file, and every folder once.
+fn units(dirty: &[Dirty]) -> Vec<SyncUnit> {
+    let mut units = Vec::with_capacity(dirty.len());
+    let mut folders = HashSet::new();
+    for one in dirty {
+        units.extend(one.files.iter().cloned().map(SyncUnit::File));
+        for path in one.directories.iter().filter(|path| folders.insert(path.as_path())) {
+            units.push(SyncUnit::Directory(Arc::clone(&one.fs), path.clone()));
+        }
+    }
+    units
+}
+
+fn work(queue: &Mutex<Receiver<Task>>) {
+    loop {
+        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match task {
+            Ok(task) => run(&task),
+            Err(_) => return,
+        }
+    }
+}
+
+fn run(task: &Task) {
+    // Whoever asked has seen another failure already if it no longer listens.
+    let _ = task.done.send(task.unit.sync());
+}
+
+impl std::fmt::Debug for Flusher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flusher").field("threads_max", &self.threads_max).finish_non_exhaustive()
+    }
+}

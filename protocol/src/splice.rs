@@ -1,0 +1,182 @@
+//! Fetch responses whose record sets are not in memory.
+//!
+//! The broker answers a fetch from files by `sendfile`. A response is therefore encoded into pieces: bytes,
+//! and record sets that whoever sends the response puts between them.
+
+use bytes::Bytes;
+
+use crate::api_key::ApiKey;
+use crate::field::Layout;
+use crate::header::ResponseHeader;
+use crate::message::{begin_frame, finish_frame, layout_to_encode};
+use crate::messages::FetchResponse;
+use crate::wire::EncodeError;
+
+/// Record batches of one partition, wherever they are.
+pub trait RecordSet {
+    /// Bytes that it takes on the wire.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl RecordSet for Bytes {
+    fn len(&self) -> usize {
+        Bytes::len(self)
+    }
+}
+
+/// A part of an encoded frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece<R> {
+    /// Send these bytes.
+    Bytes(Bytes),
+    /// Send these records.
+    Records(R),
+}
+
+/// A Fetch response frame, length and header included, with its record sets spliced in uncopied. No piece is
+/// empty and no two `Bytes` are adjacent.
+///
+/// # Errors
+/// The version is unknown, a field is null where the version has no null, or the frame is over 2 GiB.
+pub fn encode_fetch_response<R: RecordSet>(
+    version: i16,
+    correlation_id: i32,
+    response: FetchResponse<R>,
+) -> Result<Vec<Piece<R>>, EncodeError> {
+    let layout: Layout = layout_to_encode::<FetchResponse<Bytes>>(version)?;
+    let mut out = begin_frame();
+    ResponseHeader { correlation_id }.encode(&mut out, ApiKey::Fetch, version);
+    let mut spliced = 0usize;
+    let mut splits = Vec::new();
+    response.write(&mut out, layout, |out, records| {
+        spliced = spliced.saturating_add(records.len());
+        splits.push(out.len());
+    })?;
+    let mut rest = finish_frame(out, spliced)?;
+    let mut pieces = Vec::with_capacity(2 * splits.len() + 1);
+    let mut position = 0;
+    let partitions = response.responses.into_iter().flat_map(|topic| topic.partitions);
+    let records = partitions.filter_map(|partition| partition.records).filter(|records| !records.is_empty());
+    for (split, records) in splits.into_iter().zip(records) {
+        pieces.push(Piece::Bytes(rest.split_to(split - position)));
+        pieces.push(Piece::Records(records));
+        position = split;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Bytes(rest));
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
+    use crate::{Message as _, encode_response};
+
+    /// Records that are somewhere else.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Elsewhere {
+        name: char,
+        size: usize,
+    }
+
+    impl RecordSet for Elsewhere {
+        fn len(&self) -> usize {
+            self.size
+        }
+    }
+
+    /// Two topics; partitions with records, without, with an empty set, and with tagged fields.
+    fn response<R>(mut records: impl FnMut(char, usize) -> R) -> FetchResponse<R> {
+        let mut partition = |partition_index, name, size: Option<usize>| PartitionData {
+            partition_index,
+            high_watermark: 7,
+            records: size.map(|size| records(name, size)),
+            ..PartitionData::default()
+        };
+        let mut moved = partition(2, '-', None);
+        moved.error_code = 6;
+        moved.current_leader = LeaderIdAndEpoch { leader_id: 2, leader_epoch: 3 };
+        FetchResponse {
+            throttle_time_ms: 1,
+            responses: vec![
+                FetchableTopicResponse {
+                    topic: "a".to_owned(),
+                    partitions: vec![partition(0, 'x', Some(300)), partition(1, 'y', Some(1)), moved],
+                    ..FetchableTopicResponse::default()
+                },
+                FetchableTopicResponse {
+                    topic: "b".to_owned(),
+                    partitions: vec![partition(0, 'e', Some(0)), partition(1, 'z', Some(20_000))],
+                    ..FetchableTopicResponse::default()
+                },
+            ],
+            node_endpoints: vec![NodeEndpoint { node_id: 2, port: 9092, ..NodeEndpoint::default() }],
+            ..FetchResponse::default()
+        }
+    }
+
+    fn bytes_of(name: char, size: usize) -> Bytes {
+        name.to_string().repeat(size).into()
+    }
+
+    #[test]
+    fn spliced_frames_equal_whole_ones_in_every_version() {
+        for version in FetchResponse::VERSIONS {
+            let pieces = encode_fetch_response(version, 9, response(|name, size| Elsewhere { name, size }));
+            let pieces = pieces.expect("encodes");
+            let sets = pieces.iter().filter(|piece| matches!(piece, Piece::Records(_))).count();
+            assert_eq!(sets, 3);
+            assert!(pieces.windows(2).all(|pair| !matches!(pair, [Piece::Bytes(_), Piece::Bytes(_)])));
+            let frame: Vec<u8> = pieces
+                .into_iter()
+                .flat_map(|piece| match piece {
+                    Piece::Bytes(bytes) => bytes,
+                    Piece::Records(records) => bytes_of(records.name, records.size),
+                })
+                .collect();
+            let whole = encode_response(ApiKey::Fetch, version, 9, &response(bytes_of)).expect("encodes");
+            assert_eq!(Bytes::from(frame), whole, "version {version}");
+        }
+    }
+
+    #[test]
+    fn a_frame_over_2_gib_is_refused() {
+        let records = |name, size: usize| Elsewhere { name, size: size << 20 };
+        let error = encode_fetch_response(12, 9, response(records)).expect_err("too long");
+        assert!(
+            matches!(error, EncodeError::TooLong { what: "byte string or array" | "frame", .. }),
+            "{error}"
+        );
+        let mut large = response(|name, size| Elsewhere { name, size });
+        for topic in &mut large.responses {
+            topic.partitions[1].records = Some(Elsewhere { name: 'l', size: 1 << 30 });
+        }
+        let error = encode_fetch_response(12, 9, large).expect_err("too long");
+        assert!(matches!(error, EncodeError::TooLong { what: "frame", .. }), "{error}");
+    }
+
+    #[test]
+    fn partitions_without_records_have_an_empty_set_not_a_null() {
+        let nothing = FetchResponse::<Bytes> {
+            responses: vec![FetchableTopicResponse {
+                partitions: vec![PartitionData::default()],
+                ..FetchableTopicResponse::default()
+            }],
+            ..FetchResponse::default()
+        };
+        let classic = encode_response(ApiKey::Fetch, 11, 9, &nothing).expect("encodes");
+        assert!(classic.ends_with(&[0, 0, 0, 0]));
+        let flexible = encode_response(ApiKey::Fetch, 12, 9, &nothing).expect("encodes");
+        // Length 0 in compact form, then no tagged fields of partition, topic and body.
+        assert!(flexible.ends_with(&[1, 0, 0, 0]));
+        let pieces = encode_fetch_response(12, 9, nothing).expect("encodes");
+        assert_eq!(pieces, [Piece::Bytes(flexible)]);
+    }
+}

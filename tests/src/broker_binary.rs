@@ -1,0 +1,58 @@
+//! Where the broker program is: built once per test program, in the profile of the tests themselves.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A broker program to test instead of the one that `cargo build` makes.
+const OVERRIDE: &str = "SENDLOG_TEST_BROKER";
+
+/// The path of the broker program, built when it is out of date.
+///
+/// # Panics
+/// When the program cannot be built.
+pub fn path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| match env::var_os(OVERRIDE) {
+        Some(path) => PathBuf::from(path),
+        None => build(),
+    })
+}
+
+/// The folder that cargo builds into, taken from the place of the running test program.
+///
+/// # Panics
+/// When the test program is not where cargo puts test programs.
+pub fn target_dir() -> PathBuf {
+    let profile_dir = profile_dir();
+    profile_dir.parent().expect("the profile's folder is in the target folder").to_path_buf()
+}
+
+fn build() -> PathBuf {
+    let profile_dir = profile_dir();
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "sendlog-broker", "--bin", "broker", "--profile", profile])
+        .arg("--target-dir")
+        .arg(target_dir())
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .output()
+        .expect("cargo is there, it runs the tests");
+    assert!(built.status.success(), "the broker does not build:\n{}", String::from_utf8_lossy(&built.stderr));
+    profile_dir.join("broker")
+}
+
+/// `target/PROFILE` of `target/PROFILE/deps/TEST-HASH`.
+fn profile_dir() -> PathBuf {
+    let test_program = env::current_exe().expect("a process knows its program");
+    let deps = test_program.parent().expect("a program is in a folder");
+    let profile_dir =
+        if deps.ends_with("deps") || deps.ends_with("examples") { deps.parent() } else { Some(deps) };
+    profile_dir.expect("cargo puts test programs two folders deep").to_path_buf()
+}

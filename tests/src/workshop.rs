@@ -1,0 +1,192 @@
+//! Where client programs and their libraries are installed: `target/conformance`, once per state of their files.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::broker_binary;
+use crate::process::Process;
+
+/// Ends an installation that hangs.
+const INSTALL_LIMIT: Duration = Duration::from_secs(900);
+
+/// Whether a command can be found.
+pub fn has(tool: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+}
+
+/// The folder of a language's programs in the repository.
+pub fn source(language: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance").join(language)
+}
+
+/// The Python of a virtual environment with the clients of `requirements.txt`.
+///
+/// # Errors
+/// With the output of the installation when it fails.
+pub fn python() -> Result<PathBuf, String> {
+    let requirements = source("python").join("requirements.txt");
+    let environment = installed("python", &[&requirements], |folder| {
+        call(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+        let mut install = Command::new(folder.join("bin/pip"));
+        install.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+            "--requirement",
+        ]);
+        call(install.arg(&requirements))
+    })?;
+    Ok(environment.join("bin/python"))
+}
+
+/// A folder with the Node programs and their packages.
+///
+/// # Errors
+/// With the output of the installation when it fails.
+pub fn node() -> Result<PathBuf, String> {
+    let source = source("node");
+    let locks = [source.join("package.json"), source.join("package-lock.json")];
+    let folder = installed("node", &[&locks[0], &locks[1]], |folder| {
+        copy_files(&source, folder)?;
+        call(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+    })?;
+    // Modules are looked up from where a program lies, so the programs go to the packages.
+    copy_files(&source, &folder)?;
+    Ok(folder)
+}
+
+/// A built Go program. Go's own cache makes repeats quick.
+///
+/// # Errors
+/// With the output of the build when it fails.
+pub fn go(program: &str) -> Result<PathBuf, String> {
+    let folder = folder("go")?;
+    let built = folder.join(program);
+    let mut build = Command::new("go");
+    build.env("GOTOOLCHAIN", "local").current_dir(source("go"));
+    call(build.args(["build", "-o"]).arg(&built).arg(format!("./{program}")))?;
+    Ok(built)
+}
+
+/// A folder with the jars of a `pom.xml` in the folder `project`, its property `version.kafka` set to `version`.
+///
+/// # Errors
+/// With the output of the installation when it fails.
+pub fn jars(project: &str, version: &str) -> Result<PathBuf, String> {
+    let pom = source(project).join("pom.xml");
+    installed(&format!("{project}-{version}"), &[&pom], |folder| {
+        fs::copy(&pom, folder.join("pom.xml")).map_err(|error| error.to_string())?;
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", &format!("-Dversion.kafka={version}")]);
+        maven.args(["dependency:copy-dependencies", "-DoutputDirectory=."]);
+        call(maven.current_dir(folder))
+    })
+}
+
+/// A folder with the classes of the Java programs in the folder `project`, compiled against `jars`.
+///
+/// # Errors
+/// With the compiler's messages.
+pub fn java_classes(project: &str, version: &str, jars: &Path) -> Result<PathBuf, String> {
+    let sources = files_of(&source(project))?;
+    let sources: Vec<_> =
+        sources.iter().filter(|path| path.extension().is_some_and(|e| e == "java")).collect();
+    let paths: Vec<_> = sources.iter().map(|path| path.as_path()).collect();
+    installed(&format!("{project}-{version}-classes"), &paths, |folder| {
+        let mut compiler = Command::new("javac");
+        compiler.arg("-cp").arg(jars.join("*")).arg("-d").arg(folder);
+        call(compiler.args(["-Xlint:-options", "--release", "17"]).args(&sources))
+    })
+}
+
+/// The command `kcat`, installed from Debian's packages where that is possible and it is missing.
+pub fn install_kcat() {
+    if has("kcat") || !has("apt-get") || !rustix::process::getuid().is_root() {
+        return;
+    }
+    let apt = |arguments: &[&str]| {
+        call(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+    };
+    // Where this does not work either, the test says that there is no kcat.
+    let _ = apt(&["install", "--yes", "--quiet", "kcat"])
+        .or_else(|_| apt(&["update"]).and_then(|()| apt(&["install", "--yes", "--quiet", "kcat"])));
+}
+
+/// The folder `target/conformance/NAME`, filled by `install` unless it is already, for the same content of `inputs`.
+fn installed(
+    name: &str,
+    inputs: &[&Path],
+    install: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let folder = folder(name)?;
+    let _lock = lock(&folder)?;
+    let stamp_file = folder.with_extension("stamp");
+    let stamp = digest(inputs)?;
+    if fs::read_to_string(&stamp_file).is_ok_and(|found| found == stamp) {
+        return Ok(folder);
+    }
+    // What a changed list of packages no longer has must not stay.
+    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
+    fs::remove_dir_all(&folder).and_then(|()| fs::create_dir(&folder)).map_err(told)?;
+    install(&folder)?;
+    fs::write(&stamp_file, stamp).map_err(told)?;
+    Ok(folder)
+}
+
+fn folder(name: &str) -> Result<PathBuf, String> {
+    let folder = broker_binary::target_dir().join("conformance").join(name);
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Keeps two test programs from installing into one folder at the same time.
+fn lock(folder: &Path) -> Result<File, String> {
+    let path = folder.with_extension("lock");
+    let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn digest(inputs: &[&Path]) -> Result<String, String> {
+    let mut digest = Sha256::new();
+    for input in inputs {
+        digest.update(fs::read(input).map_err(|error| format!("{}: {error}", input.display()))?);
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<_> = entries.iter().map(fs::DirEntry::path).filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
+    for file in files_of(from)? {
+        let copy = to.join(file.file_name().unwrap_or_default());
+        fs::copy(&file, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+    }
+    Ok(())
+}
+
+/// Runs a command to its end; with all that it printed when it fails.
+fn call(command: &mut Command) -> Result<(), String> {
+    let ended = Process::spawn(command)
+        .and_then(|mut process| process.wait(INSTALL_LIMIT).map(|status| (process, status)))
+        .map_err(|error| format!("{command:?}: {error}"));
+    let (process, status) = ended?;
+    if status.is_some_and(|status| status.success()) {
+        return Ok(());
+    }
+    let (stdout, stderr) = (process.stdout().text(), process.stderr().text());
+    Err(format!("{command:?}: {status:?}\n{stdout}\n{stderr}"))
+}
