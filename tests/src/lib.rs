@@ -6,12 +6,20 @@
 
 pub mod broker;
 pub mod broker_binary;
+pub mod canary;
 pub mod conformance;
+pub mod every_request;
 pub mod output;
+pub mod page_cache;
 pub mod process;
 pub mod raw_connection;
+pub mod sample_batches;
 pub mod stored_codecs;
+pub mod syscall_trace;
 pub mod target;
+pub mod vitals;
+pub mod wire_client;
+pub mod wire_requests;
 pub mod workshop;
 
 pub use broker::{Broker, BrokerOptions, StartFailure};
