@@ -53,7 +53,8 @@ impl ProducerStamp {
 /// Collects records and makes a batch of them. Offsets count from 0, as a producer sends them.
 #[derive(Debug)]
 pub struct BatchBuilder {
-    records: Vec<u8>,
+    /// Room for the header, then the records.
+    batch: Vec<u8>,
     record_count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
@@ -70,7 +71,7 @@ impl BatchBuilder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            records: Vec::new(),
+            batch: vec![0; BATCH_HEADER_SIZE],
             record_count: 0,
             base_timestamp: NO_TIMESTAMP,
             max_timestamp: NO_TIMESTAMP,
@@ -95,16 +96,16 @@ impl BatchBuilder {
         }
         let timestamp_delta = record.timestamp.wrapping_sub(self.base_timestamp);
         let body = body_size(record, timestamp_delta, self.record_count);
-        put_varint(&mut self.records, length_i32(body));
-        self.records.push(0);
-        put_varlong(&mut self.records, timestamp_delta);
-        put_varint(&mut self.records, self.record_count);
-        put_nullable(&mut self.records, record.key);
-        put_nullable(&mut self.records, record.value);
-        put_varint(&mut self.records, length_i32(record.headers.len()));
+        put_varint(&mut self.batch, length_i32(body));
+        self.batch.push(0);
+        put_varlong(&mut self.batch, timestamp_delta);
+        put_varint(&mut self.batch, self.record_count);
+        put_nullable(&mut self.batch, record.key);
+        put_nullable(&mut self.batch, record.value);
+        put_varint(&mut self.batch, length_i32(record.headers.len()));
         for header in record.headers {
-            put_nullable(&mut self.records, Some(header.key));
-            put_nullable(&mut self.records, header.value);
+            put_nullable(&mut self.batch, Some(header.key));
+            put_nullable(&mut self.batch, header.value);
         }
         self.record_count += 1;
         self.max_timestamp = self.max_timestamp.max(record.timestamp);
@@ -126,7 +127,7 @@ impl BatchBuilder {
     /// Bytes of the batch without compression.
     #[must_use]
     pub fn size(&self) -> usize {
-        BATCH_HEADER_SIZE + self.records.len()
+        self.batch.len()
     }
 
     /// An upper bound of what one more record adds to [`size`](Self::size), bytes.
@@ -139,7 +140,7 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`BatchError::Counts`] without records; [`BatchError::NotCompressed`].
-    pub fn build(&self, compression: Compression, producer: ProducerStamp) -> Result<Bytes, BatchError> {
+    pub fn build(self, compression: Compression, producer: ProducerStamp) -> Result<Bytes, BatchError> {
         self.build_with(compression, producer, Attributes::default())
     }
 
@@ -148,7 +149,7 @@ impl BatchBuilder {
     /// # Errors
     /// As for [`build`](Self::build).
     pub fn build_with(
-        &self,
+        mut self,
         compression: Compression,
         producer: ProducerStamp,
         attributes: Attributes,
@@ -157,14 +158,10 @@ impl BatchBuilder {
         if last_offset_delta < 0 {
             return Err(BatchError::Counts { record_count: self.record_count, last_offset_delta });
         }
-        let compressed = compress_if_smaller(compression, &self.records)?;
-        let (used, records) = match &compressed {
-            Some(compressed) => (compression, compressed.as_slice()),
-            None => (Compression::None, self.records.as_slice()),
-        };
+        let used = compress_if_smaller(compression, &mut self.batch)?;
         let header = BatchHeader {
             base_offset: 0,
-            batch_length: length_i32(BATCH_HEADER_SIZE - LOG_OVERHEAD + records.len()),
+            batch_length: length_i32(self.batch.len() - LOG_OVERHEAD),
             leader_epoch: -1,
             magic: MAGIC,
             crc: 0,
@@ -177,33 +174,38 @@ impl BatchBuilder {
             base_sequence: producer.base_sequence,
             record_count: self.record_count,
         };
-        Ok(assemble(&header, records))
+        write_header(&header, &mut self.batch);
+        Ok(Bytes::from(self.batch))
     }
 }
 
 /// What the length field can express, and the whole of it a signed 32-bit number.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 
-fn compress_if_smaller(compression: Compression, records: &[u8]) -> Result<Option<Vec<u8>>, BatchError> {
+/// Replaces the records by compressed ones, unless those are larger; returns the codec that was used.
+fn compress_if_smaller(compression: Compression, batch: &mut Vec<u8>) -> Result<Compression, BatchError> {
     if compression == Compression::None {
-        return Ok(None);
+        return Ok(Compression::None);
     }
+    let records = &batch[BATCH_HEADER_SIZE..];
     match compression.compress(records, records.len()) {
-        Ok(compressed) => Ok(Some(compressed)),
-        Err(BatchError::OutputTooLarge { .. }) => Ok(None),
+        Ok(compressed) => {
+            batch.truncate(BATCH_HEADER_SIZE);
+            batch.extend_from_slice(&compressed);
+            Ok(compression)
+        }
+        Err(BatchError::OutputTooLarge { .. }) => Ok(Compression::None),
         Err(error) => Err(error),
     }
 }
 
-fn assemble(header: &BatchHeader, records: &[u8]) -> Bytes {
-    let mut batch = Vec::with_capacity(BATCH_HEADER_SIZE + records.len());
+/// Writes the header in front of the records, with the CRC of both.
+fn write_header(header: &BatchHeader, batch: &mut [u8]) {
     let mut head = [0; BATCH_HEADER_SIZE];
     header.write(&mut head);
-    batch.extend_from_slice(&head);
-    batch.extend_from_slice(records);
+    batch[..BATCH_HEADER_SIZE].copy_from_slice(&head);
     let crc = crc32c(&batch[ATTRIBUTES_AT..]);
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
-    Bytes::from(batch)
 }
 
 /// Bytes of a record after its length field.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use flate2::write::GzEncoder;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
-use super::decoder::Decoder;
+use super::decoder::{Decoder, stream_error};
 use super::error::BatchError;
 use super::snappy;
 
@@ -109,10 +109,7 @@ impl Compression {
         let decoder = Decoder::new(self, input, output_max)?;
         let mut out = Vec::new();
         let cap = u64::try_from(output_max).unwrap_or(u64::MAX).saturating_add(1);
-        decoder.take(cap).read_to_end(&mut out).map_err(|error| BatchError::Undecodable {
-            compression: self.name(),
-            reason: error.to_string(),
-        })?;
+        decoder.take(cap).read_to_end(&mut out).map_err(|error| stream_error(self, &error, output_max))?;
         if output_max < out.len() {
             return Err(BatchError::OutputTooLarge { limit: output_max });
         }

@@ -36,11 +36,25 @@ impl<'a> Decoder<'a> {
             Compression::Gzip => Self::Gzip(Box::new(GzDecoder::new(input))),
             Compression::Snappy => Self::Snappy(Box::new(SnappyReader::new(input, output_max))),
             Compression::Lz4 => Self::Lz4(Box::new(FrameDecoder::new(input))),
-            Compression::Zstd => Self::Zstd(Box::new(zstd_decoder(input).map_err(|error| {
-                BatchError::Undecodable { compression: compression.name(), reason: error.to_string() }
-            })?)),
+            Compression::Zstd => {
+                let decoder = zstd_decoder(input);
+                let decoder = decoder.map_err(|error| stream_error(compression, &error, output_max))?;
+                Self::Zstd(Box::new(decoder))
+            }
         })
     }
+}
+
+/// What a failed read of a [`Decoder`] with this `output_max` means.
+pub(super) fn stream_error(
+    compression: Compression,
+    error: &std::io::Error,
+    output_max: usize,
+) -> BatchError {
+    if error.kind() == std::io::ErrorKind::FileTooLarge {
+        return BatchError::OutputTooLarge { limit: output_max };
+    }
+    BatchError::Undecodable { compression: compression.name(), reason: error.to_string() }
 }
 
 fn zstd_decoder(input: &[u8]) -> std::io::Result<zstd::Decoder<'static, &[u8]>> {

@@ -24,7 +24,7 @@ mod walk;
 pub use builder::{BatchBuilder, NewHeader, NewRecord, ProducerStamp};
 pub use check::{ProduceLimits, check_stored, validate_produced};
 pub use compression::{Compression, UnknownCompression};
-pub use crc::crc32c;
+pub use crc::{Crc32c, crc32c};
 pub use error::{BatchError, BatchErrorKind, RecordDefect};
 pub use header::{
     Attributes, BATCH_HEADER_SIZE, BatchHeader, LOG_OVERHEAD, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,

@@ -1,6 +1,6 @@
 //! What a broker writes into a batch before it is stored, and a producer before it is sent.
 
-use super::crc::crc32c;
+use super::crc::{Crc32c, crc32c};
 use super::header::{
     ATTRIBUTES_AT, Attributes, BASE_SEQUENCE_AT, BATCH_HEADER_SIZE, CRC_AT, LEADER_EPOCH_AT,
     MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, TimestampType,
@@ -43,10 +43,10 @@ fn stamp_timestamp(
 
 /// CRC-32C of a header's tail and the records, which lie apart.
 fn crc_of_parts(tail: &[u8], records: &[u8]) -> u32 {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-    digest.update(tail);
-    digest.update(records);
-    u32::try_from(digest.finalize()).expect("a CRC-32 has 32 bits")
+    let mut crc = Crc32c::new();
+    crc.update(tail);
+    crc.update(records);
+    crc.value()
 }
 
 /// Sets producer id, epoch and base sequence of a whole batch, and its CRC: for a producer that sends a batch again under

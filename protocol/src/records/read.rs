@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::compression::Compression;
 use super::error::{BatchError, RecordDefect};
 use super::header::{BATCH_HEADER_SIZE, BatchHeader, TimestampType};
-use super::source::{Halt, SliceSource, Source};
+use super::source::{SliceSource, Source};
 use super::walk::compression_of;
 
 /// A record with its absolute offset and timestamp. Key, value and headers share the batch's memory.
@@ -70,7 +70,7 @@ impl Records {
         &self.header
     }
 
-    fn read_next(&mut self) -> Result<Record, Halt> {
+    fn read_next(&mut self) -> Result<Record, RecordDefect> {
         let mut source = SliceSource::new(self.data.get(self.position..).unwrap_or_default());
         let length = usize::try_from(source.varint()?).map_err(|_| RecordDefect::Length)?;
         let start = self.position + source.index();
@@ -90,7 +90,7 @@ impl Iterator for Records {
         }
         let index = self.index;
         self.index += 1;
-        let read = self.read_next().map_err(|halt| halt.at(index));
+        let read = self.read_next().map_err(|defect| BatchError::Record { index, defect });
         if read.is_err() {
             // Where the next record starts is not known.
             self.index = self.header.record_count;
@@ -105,7 +105,7 @@ impl Iterator for Records {
 }
 
 /// Reads a record from exactly its bytes, the length before them excluded.
-fn read_record(record: &Bytes, header: &BatchHeader) -> Result<Record, Halt> {
+fn read_record(record: &Bytes, header: &BatchHeader) -> Result<Record, RecordDefect> {
     let mut fields = Fields { record, source: SliceSource::new(record) };
     fields.source.byte()?;
     let timestamp_delta = fields.source.varlong()?;
@@ -114,7 +114,7 @@ fn read_record(record: &Bytes, header: &BatchHeader) -> Result<Record, Halt> {
     let value = fields.nullable()?;
     let headers = fields.headers()?;
     if !fields.source.is_at_end()? {
-        return Err(RecordDefect::Length.into());
+        return Err(RecordDefect::Length);
     }
     Ok(Record {
         offset: header.base_offset.wrapping_add(i64::from(offset_delta)),
@@ -140,7 +140,7 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn nullable(&mut self) -> Result<Option<Bytes>, Halt> {
+    fn nullable(&mut self) -> Result<Option<Bytes>, RecordDefect> {
         let length = self.source.varint()?;
         if length == -1 {
             return Ok(None);
@@ -151,11 +151,11 @@ impl Fields<'_> {
         Ok(Some(self.record.slice(start..start + length)))
     }
 
-    fn headers(&mut self) -> Result<Vec<RecordHeader>, Halt> {
+    fn headers(&mut self) -> Result<Vec<RecordHeader>, RecordDefect> {
         let count = usize::try_from(self.source.varint()?).map_err(|_| RecordDefect::HeaderCount)?;
         // A header takes two bytes at least.
         if (self.record.len() - self.source.index()) / 2 < count {
-            return Err(RecordDefect::HeaderCount.into());
+            return Err(RecordDefect::HeaderCount);
         }
         let mut headers = Vec::new();
         for _ in 0..count {

@@ -46,6 +46,7 @@ enum Framing<'a> {
 }
 
 impl<'a> SnappyReader<'a> {
+    /// A block larger than `output_max` is an error of kind [`ErrorKind::FileTooLarge`].
     pub(super) fn new(input: &'a [u8], output_max: usize) -> Self {
         let framing = match input.split_at_checked(FRAME_HEADER_SIZE) {
             Some((header, blocks)) if header.starts_with(&MAGIC) => Framing::Xerial(blocks),
@@ -76,13 +77,11 @@ impl<'a> SnappyReader<'a> {
         if block.len().saturating_mul(EXPANSION_MAX) < length {
             return Err(Error::new(ErrorKind::InvalidData, "a block claims more than its bytes can hold"));
         }
-        // Of a block beyond the limit the caller needs to see only that it is beyond.
-        self.block.clear();
-        self.position = 0;
         if self.output_max < length {
-            self.block.resize(self.output_max.saturating_add(1), 0);
-            return Ok(());
+            return Err(ErrorKind::FileTooLarge.into());
         }
+        self.position = 0;
+        self.block.clear();
         self.block.resize(length, 0);
         self.decoder.decompress(block, &mut self.block)?;
         Ok(())

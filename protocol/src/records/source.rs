@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use super::compression::Compression;
+use super::decoder::stream_error;
 use super::error::{BatchError, RecordDefect};
 use super::varint::{unzigzag32, unzigzag64};
 
@@ -10,7 +12,7 @@ use super::varint::{unzigzag32, unzigzag64};
 pub(super) enum Halt {
     /// The record at hand is bad.
     Defect(RecordDefect),
-    /// The stream under it is; boxed to keep results small in the hot loop.
+    /// The stream under it is; boxed to keep results small.
     Stream(Box<BatchError>),
 }
 
@@ -32,18 +34,21 @@ impl Halt {
 
 /// A cursor over the records of one batch.
 pub(super) trait Source {
+    /// Why this source cannot go on: in memory there are only defects, one byte that travels in a register.
+    type Halt: From<RecordDefect> + Into<Halt>;
+
     /// The next byte.
-    fn byte(&mut self) -> Result<u8, Halt>;
+    fn byte(&mut self) -> Result<u8, Self::Halt>;
     /// Passes over bytes.
-    fn skip(&mut self, bytes: u64) -> Result<(), Halt>;
+    fn skip(&mut self, bytes: u64) -> Result<(), Self::Halt>;
     /// Bytes consumed so far.
     fn position(&self) -> u64;
     /// Whether nothing is left.
-    fn is_at_end(&mut self) -> Result<bool, Halt>;
+    fn is_at_end(&mut self) -> Result<bool, Self::Halt>;
 
     /// The next zigzag varint of at most 5 bytes.
     #[inline]
-    fn varint(&mut self) -> Result<i32, Halt> {
+    fn varint(&mut self) -> Result<i32, Self::Halt> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(unzigzag32(u32::from(first)));
@@ -55,7 +60,7 @@ pub(super) trait Source {
 
     /// The next zigzag varint of at most 10 bytes.
     #[inline]
-    fn varlong(&mut self) -> Result<i64, Halt> {
+    fn varlong(&mut self) -> Result<i64, Self::Halt> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(unzigzag64(u64::from(first)));
@@ -65,7 +70,7 @@ pub(super) trait Source {
 }
 
 #[inline]
-fn rest_of_varint<S: Source + ?Sized>(source: &mut S, first: u8, bytes_max: u32) -> Result<u64, Halt> {
+fn rest_of_varint<S: Source + ?Sized>(source: &mut S, first: u8, bytes_max: u32) -> Result<u64, S::Halt> {
     let mut raw = u64::from(first & 0x7f);
     for index in 1..bytes_max {
         let byte = source.byte()?;
@@ -100,17 +105,19 @@ impl<'a> SliceSource<'a> {
 }
 
 impl Source for SliceSource<'_> {
+    type Halt = RecordDefect;
+
     #[inline]
-    fn byte(&mut self) -> Result<u8, Halt> {
+    fn byte(&mut self) -> Result<u8, RecordDefect> {
         let Some((byte, rest)) = self.rest.split_first() else {
-            return Err(RecordDefect::Truncated.into());
+            return Err(RecordDefect::Truncated);
         };
         self.rest = rest;
         Ok(*byte)
     }
 
     #[inline]
-    fn skip(&mut self, bytes: u64) -> Result<(), Halt> {
+    fn skip(&mut self, bytes: u64) -> Result<(), RecordDefect> {
         let rest = usize::try_from(bytes).ok().and_then(|bytes| self.rest.get(bytes..));
         self.rest = rest.ok_or(RecordDefect::Truncated)?;
         Ok(())
@@ -121,7 +128,7 @@ impl Source for SliceSource<'_> {
         (self.length - self.rest.len()) as u64
     }
 
-    fn is_at_end(&mut self) -> Result<bool, Halt> {
+    fn is_at_end(&mut self) -> Result<bool, RecordDefect> {
         Ok(self.rest.is_empty())
     }
 }
@@ -129,7 +136,7 @@ impl Source for SliceSource<'_> {
 /// Records that come out of a decompressor piece by piece, up to a limit.
 pub(super) struct StreamSource<R> {
     stream: R,
-    compression: &'static str,
+    compression: Compression,
     limit: usize,
     buffer: Vec<u8>,
     /// The unread part of the buffer.
@@ -143,7 +150,7 @@ pub(super) struct StreamSource<R> {
 const STREAM_BUFFER_BYTES: usize = 16 * 1024;
 
 impl<R: Read> StreamSource<R> {
-    pub(super) fn new(stream: R, compression: &'static str, limit: usize) -> Self {
+    pub(super) fn new(stream: R, compression: Compression, limit: usize) -> Self {
         Self { stream, compression, limit, buffer: vec![0; STREAM_BUFFER_BYTES], start: 0, end: 0, taken: 0 }
     }
 
@@ -158,10 +165,8 @@ impl<R: Read> StreamSource<R> {
                 other => break other,
             }
         };
-        let bytes = read.map_err(|error| {
-            let reason = error.to_string();
-            Halt::Stream(Box::new(BatchError::Undecodable { compression: self.compression, reason }))
-        })?;
+        let bytes =
+            read.map_err(|error| Halt::Stream(Box::new(stream_error(self.compression, &error, self.limit))))?;
         if self.limit - self.taken < bytes {
             return Err(Halt::Stream(Box::new(BatchError::OutputTooLarge { limit: self.limit })));
         }
@@ -173,6 +178,8 @@ impl<R: Read> StreamSource<R> {
 }
 
 impl<R: Read> Source for StreamSource<R> {
+    type Halt = Halt;
+
     #[inline]
     fn byte(&mut self) -> Result<u8, Halt> {
         if self.start == self.end && !self.refill()? {

@@ -6,7 +6,7 @@ use super::compression::Compression;
 use super::decoder::Decoder;
 use super::error::{BatchError, RecordDefect};
 use super::header::{BATCH_HEADER_SIZE, BatchHeader};
-use super::source::{Halt, SliceSource, Source, StreamSource};
+use super::source::{SliceSource, Source, StreamSource};
 
 /// What a walk shows of a record.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub(super) fn walk(
         return visit_all(&mut SliceSource::new(records), header.record_count, visit);
     }
     let stream = Decoder::new(compression, records, decompressed_max)?;
-    let mut source = StreamSource::new(stream, compression.name(), decompressed_max);
+    let mut source = StreamSource::new(stream, compression, decompressed_max);
     visit_all(&mut source, header.record_count, visit)
 }
 
@@ -63,19 +63,19 @@ fn visit_all<S: Source>(
     mut visit: impl FnMut(Passed) -> ControlFlow<()>,
 ) -> Result<Walked, BatchError> {
     for index in 0..record_count {
-        let passed = pass_record(source, index).map_err(|halt| halt.at(index))?;
+        let passed = pass_record(source, index).map_err(|halt| halt.into().at(index))?;
         if visit(passed).is_break() {
             return Ok(Walked::Stopped);
         }
     }
-    match source.is_at_end().map_err(|halt| halt.at(record_count))? {
+    match source.is_at_end().map_err(|halt| halt.into().at(record_count))? {
         true => Ok(Walked::ToTheEnd),
         false => Ok(Walked::WithBytesLeft),
     }
 }
 
 #[inline]
-fn pass_record<S: Source>(source: &mut S, index: i32) -> Result<Passed, Halt> {
+fn pass_record<S: Source>(source: &mut S, index: i32) -> Result<Passed, S::Halt> {
     let length = u64::try_from(source.varint()?).map_err(|_| RecordDefect::Length)?;
     let end = source.position() + length;
     // Attributes of a record: unused in format v2.
@@ -94,7 +94,7 @@ fn pass_record<S: Source>(source: &mut S, index: i32) -> Result<Passed, Halt> {
     Ok(Passed { index, offset_delta, timestamp_delta, has_key })
 }
 
-fn pass_headers<S: Source>(source: &mut S, headers: i32, end: u64) -> Result<(), Halt> {
+fn pass_headers<S: Source>(source: &mut S, headers: i32, end: u64) -> Result<(), S::Halt> {
     let headers = u64::try_from(headers).map_err(|_| RecordDefect::HeaderCount)?;
     // A header takes two bytes at least.
     if end.saturating_sub(source.position()) / 2 < headers {
@@ -111,7 +111,7 @@ fn pass_headers<S: Source>(source: &mut S, headers: i32, end: u64) -> Result<(),
 
 /// Passes over a length and as many bytes; `false` for null (length -1).
 #[inline]
-fn pass_nullable<S: Source>(source: &mut S, end: u64) -> Result<bool, Halt> {
+fn pass_nullable<S: Source>(source: &mut S, end: u64) -> Result<bool, S::Halt> {
     let length = source.varint()?;
     let Ok(length) = u64::try_from(length) else {
         if length == -1 {
