@@ -34,7 +34,8 @@ impl Canary {
         let batch = sample_batches::batch(self.produced, 1, 100);
         let produced = wire_requests::produce(&mut self.client, &self.topic.name, 0, batch.clone());
         assert_eq!(produced.error_code, ErrorCode::None.code(), "{:?}", produced.error_message);
-        let from = From { topic: &self.topic, partition: 0, offset: produced.base_offset, max_bytes: i32::MAX };
+        let from =
+            From { topic: &self.topic, partition: 0, offset: produced.base_offset, max_bytes: i32::MAX };
         let data = wire_requests::fetch(&mut self.client, from, FetchLimits::default());
         let fetched: Bytes = wire_requests::records(&data);
         assert_eq!(sample_batches::payload(&fetched), sample_batches::payload(&batch));

@@ -31,6 +31,7 @@ pub fn evict(path: &Path) -> bool {
 
 /// Bytes of the file that are in memory. Asking does not bring them in, as reading would.
 fn resident_bytes(path: &Path) -> Option<u64> {
-    let output = Command::new("fincore").args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output();
+    let output =
+        Command::new("fincore").args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output();
     String::from_utf8(output.ok()?.stdout).ok()?.trim().parse().ok()
 }

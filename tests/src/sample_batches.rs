@@ -22,14 +22,14 @@ pub fn batch(seed: u64, count: usize, value_bytes: usize) -> Bytes {
         rng.fill_bytes(&mut value);
         add(&mut builder, &value);
     }
-    build(&builder, Compression::None)
+    build(builder, Compression::None)
 }
 
 /// A batch of one record whose value is `value_bytes` times the same byte: compressed, it is a bomb.
 pub fn uniform(value_bytes: usize, compression: Compression) -> Bytes {
     let mut builder = BatchBuilder::new();
     add(&mut builder, &vec![0; value_bytes]);
-    build(&builder, compression)
+    build(builder, compression)
 }
 
 /// A batch of two small records, compressed or not; its values compress well.
@@ -38,7 +38,7 @@ pub fn small(compression: Compression) -> Bytes {
     for _ in 0..2 {
         add(&mut builder, &[b'v'; 200]);
     }
-    build(&builder, compression)
+    build(builder, compression)
 }
 
 fn add(builder: &mut BatchBuilder, value: &[u8]) {
@@ -46,7 +46,7 @@ fn add(builder: &mut BatchBuilder, value: &[u8]) {
     builder.add(&record).expect("a test's batch is small");
 }
 
-fn build(builder: &BatchBuilder, compression: Compression) -> Bytes {
+fn build(builder: BatchBuilder, compression: Compression) -> Bytes {
     builder.build(compression, ProducerStamp::NONE).expect("a test's batch can be built")
 }
 

@@ -128,7 +128,8 @@ fn parse(trace: &str) -> Vec<Syscall> {
         let text = text.trim_start();
         if let Some(beginning) = text.strip_suffix("<unfinished ...>") {
             begun.insert(thread_id, beginning.to_owned());
-        } else if let Some((_, end)) = text.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>")) {
+        } else if let Some((_, end)) = text.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>"))
+        {
             let beginning = begun.remove(&thread_id).unwrap_or_default();
             calls.extend(parse_call(thread_id, &format!("{beginning}{end}")));
         } else {
@@ -168,7 +169,8 @@ mod tests {
     #[test]
     fn calls_are_joined_and_read() {
         let calls = parse(TRACE);
-        let names: Vec<_> = calls.iter().map(|call| (call.thread_id, call.name.as_str(), call.result)).collect();
+        let names: Vec<_> =
+            calls.iter().map(|call| (call.thread_id, call.name.as_str(), call.result)).collect();
         assert_eq!(names, [(12, "epoll_wait", 0), (11, "sendfile", 1000), (12, "preadv2", -1)]);
         let sendfile = &calls[1];
         assert!(sendfile.is_to_socket() && sendfile.names_file("t-0/00.log") && sendfile.error.is_empty());

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, FetchPartition, FetchRequest, FetchResponse,
-    FetchTopic, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, PartitionData, PartitionProduceData,
-    PartitionProduceResponse, ProduceRequest, TopicProduceData,
+    FetchTopic, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, PartitionData,
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
 use uuid::Uuid;
 
@@ -69,7 +69,12 @@ pub fn produce_request(topic: &str, partition: i32, acks: i16, records: Option<B
 ///
 /// # Panics
 /// When the broker does not answer.
-pub fn produce(client: &mut WireClient, topic: &str, partition: i32, records: Bytes) -> PartitionProduceResponse {
+pub fn produce(
+    client: &mut WireClient,
+    topic: &str,
+    partition: i32,
+    records: Bytes,
+) -> PartitionProduceResponse {
     let response = client.call(PRODUCE_VERSION, &produce_request(topic, partition, -1, Some(records)));
     let answered = response.responses.into_iter().next().expect("an answer for the topic");
     answered.partition_responses.into_iter().next().expect("an answer for the partition")
@@ -165,7 +170,8 @@ pub fn records(data: &PartitionData<Bytes>) -> Bytes {
 
 /// The request for one offset: -1 for the latest, -2 for the earliest.
 pub fn list_offsets_request(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsRequest {
-    let wanted = ListOffsetsPartition { partition_index: partition, timestamp, ..ListOffsetsPartition::default() };
+    let wanted =
+        ListOffsetsPartition { partition_index: partition, timestamp, ..ListOffsetsPartition::default() };
     let topic = ListOffsetsTopic { name: topic.to_owned(), partitions: vec![wanted] };
     ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..ListOffsetsRequest::default() }
 }

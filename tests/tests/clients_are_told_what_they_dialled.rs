@@ -82,6 +82,7 @@ fn ipv6_clients_are_told_an_ipv6_address_and_ipv4_ones_an_ipv4_address() {
 fn an_advertised_address_wins() {
     let broker = Listening::on("127.0.0.1:0", &["--advertise", "log.example.org:19092"]);
     assert_eq!(broker.told(Ipv4Addr::LOCALHOST), ("log.example.org".to_owned(), 19092));
-    let broker = Listening::on("127.0.0.1:0", &["--set", "advertised.listeners=PLAINTEXT://other.example.org:7"]);
+    let broker =
+        Listening::on("127.0.0.1:0", &["--set", "advertised.listeners=PLAINTEXT://other.example.org:7"]);
     assert_eq!(broker.told(Ipv4Addr::LOCALHOST), ("other.example.org".to_owned(), 7));
 }

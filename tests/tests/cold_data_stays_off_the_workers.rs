@@ -87,11 +87,14 @@ fn cold_ranges_are_sent_by_other_threads() {
     let workers = syscall_trace::workers(&calls);
     assert_eq!(workers.len(), 1, "one thread waits for sockets, as configured");
     let is_worker = |call: &Syscall| workers.contains(&call.thread_id);
-    let is_of = |call: &Syscall, folder: &str| call.names_file(&Path::new(folder).join(SEGMENT).to_string_lossy());
-    let hot_sends: Vec<_> = calls.iter().filter(|call| call.name == "sendfile" && is_of(call, "hot-0")).collect();
+    let is_of =
+        |call: &Syscall, folder: &str| call.names_file(&Path::new(folder).join(SEGMENT).to_string_lossy());
+    let hot_sends: Vec<_> =
+        calls.iter().filter(|call| call.name == "sendfile" && is_of(call, "hot-0")).collect();
     assert!(!hot_sends.is_empty() && hot_sends.iter().all(|call| is_worker(call)), "{hot_sends:?}");
     let of_cold: Vec<_> = calls.iter().filter(|call| is_of(call, "cold-0")).collect();
-    let cold_sends: Vec<_> = of_cold.iter().filter(|call| call.name == "sendfile" && 0 < call.result).collect();
+    let cold_sends: Vec<_> =
+        of_cold.iter().filter(|call| call.name == "sendfile" && 0 < call.result).collect();
     assert_eq!(cold_sends.iter().map(|call| call.moved()).sum::<u64>(), records.len() as u64);
     assert!(!is_worker(cold_sends[0]), "a worker sent a cold range: {:?}", cold_sends[0]);
     // What was cold becomes warm on the way, by read-ahead. A worker may send that, once it has made sure.

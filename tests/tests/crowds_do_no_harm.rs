@@ -17,9 +17,11 @@ const MIB: u64 = 1 << 20;
 
 /// Waits until the broker holds no more descriptors than before, while the canary gives it time.
 fn expect_base_line(broker: &Broker, canary: &mut Canary, base_line: usize) {
-    vitals::eventually("descriptors return to the base line", || canary.sing(), || {
-        vitals::descriptors(broker.process_id()) <= base_line
-    });
+    vitals::eventually(
+        "descriptors return to the base line",
+        || canary.sing(),
+        || vitals::descriptors(broker.process_id()) <= base_line,
+    );
 }
 
 /// Half-sent requests of 32 MiB in all against a budget of 4 MiB.

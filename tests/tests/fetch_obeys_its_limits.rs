@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
-use sendlog_protocol::messages::{DeleteTopicState, DeleteTopicsRequest, FetchPartition, FetchRequest, FetchTopic};
+use sendlog_protocol::messages::{
+    DeleteTopicState, DeleteTopicsRequest, FetchPartition, FetchRequest, FetchTopic,
+};
 use sendlog_tests::canary::Canary;
 use sendlog_tests::sample_batches;
 use sendlog_tests::syscall_trace::SyscallTrace;
@@ -71,9 +73,14 @@ fn the_first_batch_comes_whole_and_later_ones_obey() {
             assert_eq!(scene.fetch(version, &[(0, 0, little)], all), [[0]], "partition limit {little}");
             assert_eq!(scene.fetch(version, &[(0, 0, all)], little), [[0]], "limit {little}");
         }
-        for (limit, batches) in [(size + 1, 1), (2 * size - 1, 1), (2 * size, 2), (5 * size + 7, 5), (all, 8)] {
+        for (limit, batches) in [(size + 1, 1), (2 * size - 1, 1), (2 * size, 2), (5 * size + 7, 5), (all, 8)]
+        {
             let expected: Vec<i64> = (0..batches).map(|batch| 3 * batch).collect();
-            assert_eq!(scene.fetch(version, &[(0, 0, limit)], all), [expected.clone()], "partition limit {limit}");
+            assert_eq!(
+                scene.fetch(version, &[(0, 0, limit)], all),
+                std::slice::from_ref(&expected),
+                "partition limit {limit}"
+            );
             assert_eq!(scene.fetch(version, &[(0, 0, all)], limit), [expected], "limit {limit}");
         }
     }
@@ -102,7 +109,11 @@ fn an_offset_within_a_batch_returns_the_whole_batch() {
     let mut scene = Scene::new();
     for version in [4, 12, 17] {
         for offset in 0..24 {
-            assert_eq!(scene.fetch(version, &[(0, offset, 1)], i32::MAX), [[offset / 3 * 3]], "offset {offset}");
+            assert_eq!(
+                scene.fetch(version, &[(0, offset, 1)], i32::MAX),
+                [[offset / 3 * 3]],
+                "offset {offset}"
+            );
         }
     }
 }
@@ -129,8 +140,7 @@ fn offsets_out_of_range_are_errors_and_the_end_is_not() {
 
 /// Sends a fetch from the end of both partitions that waits long, and returns once the broker has read it.
 fn park(scene: &Scene, waiting: &mut WireClient, version: i16, min_bytes: i32) -> Due<FetchRequest> {
-    let from =
-        |partition| From { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };
+    let from = |partition| From { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };
     let limits = FetchLimits { max_wait_ms: LONG_WAIT_MS, min_bytes, ..FetchLimits::default() };
     let (first, ask) = waiting.frame(2, &wire_requests::list_offsets_request("limits", 0, -1));
     let (due, fetch) = waiting.frame(version, &wire_requests::fetch_request(&[from(0), from(1)], limits));
@@ -169,7 +179,7 @@ fn a_fetch_that_waits_in_vain_returns_nothing_and_costs_nothing() {
     assert_eq!((data.error_code, data.high_watermark), (ErrorCode::None.code(), 24));
     assert!(wire_requests::records(&data).is_empty());
     // Looking again every 10 ms would be 150 times as many as looking once.
-    assert!(calls.len() < 100, "{} system calls during a wait: {calls:?}", calls.len());
+    assert!(calls.len() < 60, "{} system calls during a wait: {calls:?}", calls.len());
 }
 
 #[test]
@@ -182,10 +192,11 @@ fn a_fetch_that_waits_on_a_deleted_topic_ends() {
         let request = DeleteTopicsRequest { topics: vec![topic], ..DeleteTopicsRequest::default() };
         let deleted = scene.client.call(6, &request);
         assert_eq!(deleted.responses[0].error_code, ErrorCode::None.code());
-        for data in wire_requests::partitions(waiting.receive(&due)) {
-            let acceptable = [code.code(), ErrorCode::UnknownTopicOrPartition.code()];
-            assert!(acceptable.contains(&data.error_code), "v{version}: error {}", data.error_code);
-        }
+        // The first partition to go ends the wait; the other one may still be there.
+        let data = wire_requests::partitions(waiting.receive(&due));
+        let codes: Vec<_> = data.iter().map(|data| data.error_code).collect();
+        let acceptable = [code.code(), ErrorCode::UnknownTopicOrPartition.code()];
+        assert!(codes.iter().any(|code| acceptable.contains(code)), "v{version}: errors {codes:?}");
     }
 }
 
@@ -225,9 +236,11 @@ fn absurd_wishes_are_answered_within_bounds() {
     let request = FetchRequest { max_wait_ms: forever.max_wait_ms, ..many(|_| 0) };
     leaving.send(FETCH_VERSION, &request);
     leaving.reset();
-    vitals::eventually("the connection is given up", || canary.sing(), || {
-        vitals::descriptors(broker.process_id()) <= base_line
-    });
+    vitals::eventually(
+        "the connection is given up",
+        || canary.sing(),
+        || vitals::descriptors(broker.process_id()) <= base_line,
+    );
     // Negative everything means nothing.
     let negative = FetchLimits { max_wait_ms: -1, min_bytes: -1, max_bytes: -1 };
     let from = From { topic: &topic, partition: 0, offset: 1, max_bytes: -1 };

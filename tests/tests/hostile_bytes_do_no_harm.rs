@@ -13,6 +13,8 @@ use sendlog_tests::wire_requests::{self, PRODUCE_VERSION};
 use sendlog_tests::{Broker, BrokerOptions, every_request, sample_batches, vitals};
 
 const MIB: u64 = 1 << 20;
+/// The broker writes 20 lines a second about closed connections; so many of the first ones are sure to be there.
+const SURE_LINES: usize = 15;
 
 fn advertised(broker: &Broker) -> Vec<ApiVersion> {
     WireClient::connect(broker.address()).call(0, &ApiVersionsRequest::default()).api_keys
@@ -48,7 +50,7 @@ fn counts_and_lengths_that_lie_close_the_connection() {
         }
     }
     assert!(500 < liars.len(), "only {} lies", liars.len());
-    for (address, key, version) in liars {
+    for (address, key, version) in liars.into_iter().take(SURE_LINES) {
         let line = broker.wait_for_log(&format!("{address} "));
         assert!(line.contains(&format!("malformed {} request, version {version}", key.name())), "{line}");
     }
@@ -166,7 +168,7 @@ fn a_request_cut_at_any_byte_has_no_effect() {
         cut.send_bytes(&frame[..length]).expect("the broker takes it");
         cut.stream().shutdown(Shutdown::Write).expect("the connection stands");
         assert_eq!(cut.receive_frame().expect("the broker closes in time"), None, "cut at {length}");
-        if 0 < length {
+        if (1..SURE_LINES).contains(&length) {
             let line = broker.wait_for_log(&format!("{} ", cut.local_address()));
             assert!(line.contains(&format!("after {length} bytes of it")), "{line}");
         }
@@ -212,8 +214,10 @@ fn claimed_frames_cost_what_was_sent() {
     // The broker has read all claims before it gives them up.
     claimants.iter_mut().for_each(WireClient::expect_close);
     expect_little_memory(&broker, before);
-    vitals::eventually("descriptors return to the base line", || canary.sing(), || {
-        vitals::descriptors(broker.process_id()) <= base_line
-    });
+    vitals::eventually(
+        "descriptors return to the base line",
+        || canary.sing(),
+        || vitals::descriptors(broker.process_id()) <= base_line,
+    );
     canary.expect_unharmed(&broker);
 }
