@@ -129,7 +129,7 @@ impl Server {
         config: Arc<Config>,
         descriptors: usize,
         stop: Stop,
-        on_failure: impl Fn() + Send + Sync + 'static,
+        on_failure: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Result<Self, ServerError> {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
@@ -151,6 +151,7 @@ impl Server {
             Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
         let catalog = Arc::new(Catalog::open(env, Arc::clone(&config), restored)?);
+        catalog.on_failure(on_failure.clone());
         if needs_recovery {
             // So that a crash right after this one does not walk the same batches again, and a new
             // leader epoch stays.
@@ -255,7 +256,7 @@ fn close(
         }
     }
     commit_threads.finish();
-    if let Some(failure) = context.appender.failure() {
+    if let Some(failure) = context.appender.failure().or_else(|| context.catalog.failure()) {
         if let Err(error) = data_dir.mark_failed() {
             tracing::error!(%error, "the failure could not be noted in the data directory");
         }

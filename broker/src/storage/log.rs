@@ -129,7 +129,15 @@ impl Log {
         let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
         let (recovered, roll_ms) = match resume {
             Resume::Fresh => (Recovered::empty(0, 0), None),
-            Resume::Clean(checkpoint) => (recovery::trust(segments, &checkpoint), None),
+            Resume::Clean(checkpoint) if checkpoint.is_complete() => {
+                (recovery::trust(segments, &checkpoint), None)
+            }
+            Resume::Clean(checkpoint) => {
+                let checkpoint = Some(&checkpoint);
+                let topic_id = place.topic_id;
+                let task = Task { place: segments, topic_id, checkpoint, distrust_cache: false, now_ms: 0 };
+                (recovery::recover(task, visit)?, None)
+            }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
                 let checkpoint = checkpoint.as_ref();
                 let topic_id = place.topic_id;
@@ -325,11 +333,12 @@ impl Log {
         };
         let summary = SegmentSummary::new(self.end.offset, now_ms);
         let segment = Arc::new(Segment::with_summary(place, summary));
-        let file = segment.create_files()?;
-        if let Some(active) = active {
-            close(&active)?;
-            self.sealed.push(active);
-        }
+        let created = segment.create_files().and_then(|file| {
+            active.as_ref().map_or(Ok(()), close)?;
+            Ok(file)
+        });
+        let file = created.inspect_err(|_| segment.discard_files())?;
+        self.sealed.extend(active);
         self.end = Bound { segment_base: segment.base_offset(), position: 0, ..self.end };
         self.active_file = Some(ActiveFile { path: segment.path().into(), is_dirty: false });
         self.set_dirty(file);
@@ -506,91 +515,5 @@ pub fn delete_segments(store: &Store, segments: &[Arc<Segment>]) -> Result<(), S
 impl std::fmt::Debug for Log {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Log").field("dir", &self.dir).field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sendlog_protocol::records::Compression;
-
-    use super::*;
-    use crate::storage::files::RealFs;
-    use crate::storage::testing::{TestBatch, batch};
-
-    const TOPIC: Uuid = Uuid::from_u128(7);
-
-    fn store() -> Arc<Store> {
-        Store::new(Arc::new(RealFs), 100)
-    }
-
-    fn open(store: &Arc<Store>, dir: &Path, config: LogConfig, resume: Resume) -> (Log, RecoveryReport) {
-        let place = LogPlace { dir: dir.join("t-0"), topic_id: TOPIC };
-        Log::open(store, place, config, resume, &mut |_| {}).unwrap()
-    }
-
-    fn small() -> LogConfig {
-        LogConfig { segment_bytes: 4096, index_interval_bytes: 300, ..LogConfig::default() }
-    }
-
-    fn dirty(checkpoint: Option<PartitionCheckpoint>) -> Resume {
-        Resume::Dirty { checkpoint, distrust_cache: false, now_ms: 0 }
-    }
-
-    /// Appends `count` batches of 1 to 3 records.
-    fn fill(log: &mut Log, count: usize) -> Vec<TestBatch> {
-        let mut batches = Vec::new();
-        for index in 0..count {
-            let base = log.end_offset();
-            let timestamps: Vec<i64> = (0..=(index as i64 % 3)).map(|at| 1000 + base + at).collect();
-            let next = batch(base, &timestamps, 10 + index % 90, Compression::None);
-            log.append(&next.to_append(), 1).unwrap();
-            batches.push(next);
-        }
-        batches
-    }
-
-    fn read_all(log: &Log, batches: &[TestBatch]) {
-        let view = log.view();
-        let end = log.end();
-        for wanted in batches {
-            for offset in wanted.parsed.base_offset..wanted.parsed.next_offset() {
-                let slice = view.read(offset, &end, 1, true, IoMode::Blocking).unwrap().unwrap();
-                let mut bytes = vec![0; slice.len()];
-                slice.read_at(0, &mut bytes).unwrap();
-                assert_eq!(bytes, wanted.bytes, "offset {offset}");
-            }
-        }
-        assert!(view.read(end.offset, &end, 1, true, IoMode::Blocking).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_appended_is_read_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = store();
-        let (mut log, _) = open(&store, dir.path(), small(), Resume::Fresh);
-        assert!(!dir.path().join("t-0").exists(), "the folder comes with the first append");
-        let batches = fill(&mut log, 200);
-        assert!(3 < log.view().segments().len());
-        read_all(&log, &batches);
-        log.take_dirty().sync().unwrap();
-        assert!(log.take_dirty().is_empty());
-    }
-
-    #[test]
-    fn a_clean_and_a_dirty_reopening_find_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = store();
-        let (mut log, _) = open(&store, dir.path(), small(), Resume::Fresh);
-        let mut batches = fill(&mut log, 100);
-        let middle = log.checkpoint().unwrap();
-        batches.extend(fill(&mut log, 100));
-        let clean = log.clean_checkpoint().unwrap();
-        let end = log.end();
-        drop(log);
-        for resume in [Resume::Clean(clean), dirty(Some(middle)), dirty(None)] {
-            let (log, _) = open(&store, dir.path(), small(), resume);
-            assert_eq!(log.end(), end);
-            read_all(&log, &batches);
-        }
     }
 }

@@ -361,6 +361,14 @@ impl Segment {
         }
     }
 
+    /// After a failed roll: takes back empty new files, as far as that works; recovery knows them too.
+    pub(super) fn discard_files(&self) {
+        let fs = self.store.fs();
+        if fs.file_len(&self.path).is_ok_and(|size| size == 0) {
+            let _ = self.delete_files(fs);
+        }
+    }
+
     /// Removes the segment's files from the folder.
     pub(super) fn delete_files(&self, fs: &dyn FileSystem) -> Result<(), StorageError> {
         for extension in [file_names::SEAL, file_names::INDEX, file_names::TIME_INDEX, file_names::LOG] {
