@@ -146,6 +146,7 @@ fn what_is_not_served_closes_the_connection_with_a_reason() {
         if index < 15 {
             let line = broker.wait_for_log(&format!("{} ", client.local_address()));
             assert!(line.contains(&format!("API key {key} version {version}")), "{line}");
+            assert!(!line.contains('\u{1b}'), "colours, though nobody looks: {line:?}");
         }
     }
 }
