@@ -69,6 +69,8 @@ pub enum ShipEnd {
     Done,
     /// The broker was gone.
     ConnectionLost,
+    /// The broker answered a batch with this error code.
+    Refused(i16),
 }
 
 /// A producer that keeps some batches in flight. With an identity it repeats, after its connection was lost, what it
@@ -102,7 +104,24 @@ impl Shipper {
     ///
     /// # Panics
     /// When the broker refuses a batch.
-    pub fn ship(&mut self, mut kafka: Kafka, ledger: &Mutex<Ledger>, mut on_ack: impl FnMut()) -> ShipEnd {
+    pub fn ship(&mut self, kafka: Kafka, ledger: &Mutex<Ledger>, on_ack: impl FnMut()) -> ShipEnd {
+        let end = self.ship_until_refused(kafka, ledger, on_ack);
+        if let ShipEnd::Refused(code) = end {
+            panic!("{}: {}", self.name, error_name(code));
+        }
+        end
+    }
+
+    /// As [`ship`](Self::ship), of a broker that may refuse a batch; that one has no answer then.
+    ///
+    /// # Panics
+    /// When a batch gets another offset than before.
+    pub fn ship_until_refused(
+        &mut self,
+        mut kafka: Kafka,
+        ledger: &Mutex<Ledger>,
+        mut on_ack: impl FnMut(),
+    ) -> ShipEnd {
         if self.identity.is_none() {
             self.unanswered.clear();
         }
@@ -129,7 +148,7 @@ impl Shipper {
                     on_ack();
                 }
                 Err(ProduceFailure::Closed(_)) => return ShipEnd::ConnectionLost,
-                Err(ProduceFailure::Refused(code)) => panic!("{}: {}", self.name, error_name(code)),
+                Err(ProduceFailure::Refused(code)) => return ShipEnd::Refused(code),
             }
         }
     }

@@ -226,6 +226,44 @@ fn all_indexes_may_be_lost_at_once() {
     }
 }
 
+/// A segment that is gone takes no other with it: all the rest keeps its offsets, or the start is refused with the name of
+/// what is missing.
+#[test]
+fn a_lost_segment_takes_no_other_with_it() {
+    for end in [End::Killed, End::Stopped] {
+        let original = Original::after(end);
+        let root = original.folder.path().join("copy");
+        data_files::copy(&original.folder.path().join("original"), &root);
+        let segments = data_files::segments(&root, "t-0");
+        let lost = &segments[segments.len() / 3];
+        fs::remove_file(lost).expect("it is there");
+        match Broker::try_start(on(original.folder.path(), "copy")) {
+            Ok(broker) => everything_else_is_readable(&broker, &original.picture.log, lost),
+            Err(refusal) => {
+                let path = lost.display().to_string();
+                assert!(refusal.stderr.contains(&path), "{path} should be in:\n{}", refusal.stderr);
+            }
+        }
+    }
+}
+
+fn everything_else_is_readable(broker: &Broker, log: &[Bytes], lost: &Path) {
+    let mut kafka = Kafka::open(broker.address());
+    let base = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()?.parse::<i64>().ok());
+    let lost = base(lost).expect("it is named after its base offset");
+    let segments = data_files::segments(broker.data_dir(), "t-0");
+    let next = segments.iter().filter_map(|path| base(path)).find(|base| lost < *base).expect("a later one");
+    let header = |batch: &Bytes| batches::header(batch).base_offset;
+    let behind: Vec<Bytes> = log.iter().filter(|batch| next <= header(batch)).cloned().collect();
+    assert_eq!(kafka.read_from(TOPIC, 0, next), behind);
+    let before = kafka.fetch(TOPIC, 0, lost - 1).expect("it is answered");
+    assert_eq!(
+        (before.error_code, before.batches),
+        (0, vec![log[usize::try_from(lost - 1).expect("an offset")].clone()])
+    );
+    assert_eq!(kafka.produce(TOPIC, &batches::of(&["next"])), RECORDS, "nothing is renumbered");
+}
+
 /// Files that are not the broker's are no reason to stop, and are not removed.
 #[test]
 fn files_of_others_are_left_alone() {

@@ -1,0 +1,102 @@
+//! A power cut in the midst of writing: what was acknowledged was on the disk. And what was not made durable is gone,
+//! which shows that the cut is one.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sendlog_tests::kafka::Produce;
+use sendlog_tests::ledger::{Ledger, Shipper, lock};
+use sendlog_tests::scratch_disk::ScratchDisk;
+use sendlog_tests::{Broker, BrokerOptions, Kafka, batches};
+use uuid::Uuid;
+
+const DISK_BYTES: u64 = 256 << 20;
+const CUTS: usize = 8;
+const TOPICS: [&str; 3] = ["one", "two", "three"];
+/// What the cuts shall hit too.
+const CHECKPOINT_INTERVAL: &str = "sendlog.checkpoint.interval.ms=100";
+
+#[test]
+fn acknowledged_records_survive_power_cuts() {
+    let Some(disk) = ScratchDisk::ext4(DISK_BYTES) else { return };
+    let mut broker = Broker::start(on(&disk, &["--set", CHECKPOINT_INTERVAL]));
+    let mut kafka = Kafka::open(broker.address());
+    let mut ids: BTreeMap<String, Uuid> = BTreeMap::new();
+    for name in TOPICS {
+        ids.insert(name.to_owned(), kafka.create_topic(name, 1, &[("segment.bytes", "16384")]));
+    }
+    let mut shippers = TOPICS
+        .map(|topic| Shipper::new(format!("to {topic}"), Produce::to(topic), Some(kafka.init_producer())));
+    let ledgers: [Mutex<Ledger>; 3] = Default::default();
+    let mut random = SmallRng::seed_from_u64(7);
+    for cut in 0..CUTS {
+        let acks_until_cut = random.random_range(1..150);
+        if !ship_until_cut(&disk, &mut broker, &mut shippers, &ledgers, acks_until_cut) {
+            return;
+        }
+        disk.restore_power();
+        broker.restart();
+        let mut kafka = Kafka::open(broker.address());
+        for (topic, ledger) in TOPICS.iter().zip(&ledgers) {
+            lock(ledger).check(&kafka.read_all(topic, 0));
+        }
+        for (name, id) in &ids {
+            assert_eq!(kafka.topic_id(name), *id, "{name}");
+        }
+        let new = format!("created after {cut} cuts");
+        let new = new.replace(' ', ".");
+        ids.insert(new.clone(), kafka.create_topic(&new, 1, &[]));
+    }
+}
+
+/// Cuts the power once so many batches were acknowledged, with others on their way.
+fn ship_until_cut(
+    disk: &ScratchDisk,
+    broker: &mut Broker,
+    shippers: &mut [Shipper],
+    ledgers: &[Mutex<Ledger>],
+    acks_until_cut: usize,
+) -> bool {
+    let (acked, acks) = mpsc::channel();
+    thread::scope(|scope| {
+        for (shipper, ledger) in shippers.iter_mut().zip(ledgers) {
+            let (kafka, acked) = (Kafka::open(broker.address()), acked.clone());
+            scope.spawn(move || shipper.ship_until_refused(kafka, ledger, || _ = acked.send(())));
+        }
+        acks.iter().take(acks_until_cut).for_each(drop);
+        let is_cut = disk.cut_power();
+        broker.kill();
+        is_cut
+    })
+}
+
+/// What is acknowledged from memory is gone after a cut: else none of this would have shown anything.
+#[test]
+fn a_power_cut_takes_what_was_not_synced() {
+    let Some(disk) = ScratchDisk::ext4(DISK_BYTES) else { return };
+    let mut broker = Broker::start(on(&disk, &["--flush", "os"]));
+    let mut kafka = Kafka::open(broker.address());
+    kafka.create_topic("one", 1, &[("flush.messages", "1")]);
+    kafka.produce("one", &batches::of(&["synced"]));
+    kafka.set_topic_config("one", "flush.messages", "1000000");
+    for index in 0..10 {
+        kafka.produce("one", &batches::of(&[format!("not synced {index}")]));
+    }
+    if !disk.cut_power() {
+        return;
+    }
+    broker.kill();
+    disk.restore_power();
+    broker.restart();
+    let log = Kafka::open(broker.address()).read_all("one", 0);
+    assert_eq!(log.iter().flat_map(batches::values).collect::<Vec<_>>(), ["synced"]);
+}
+
+fn on(disk: &ScratchDisk, args: &[&str]) -> BrokerOptions {
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    BrokerOptions { data_dir: Some(disk.path().join("data")), args, ..BrokerOptions::default() }
+}
