@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use super::error::CatalogError;
 use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
-use super::{Catalog, Changing, folder, name};
+use super::{Catalog, Changing, TURNS, folder, name};
 use crate::checkpoint::{Restored, RestoredPartition};
 use crate::config::topic::{self, Overrides};
 use crate::config::{Config, TopicConfig};
@@ -50,6 +51,7 @@ impl Catalog {
             current: ArcSwap::new(Arc::new(topics)),
             changing: Mutex::new(changing),
             on_failure: OnceLock::new(),
+            turns: Semaphore::new(TURNS),
         })
     }
 }

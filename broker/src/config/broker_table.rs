@@ -377,7 +377,7 @@ const NETWORK: &[Setting] = &[
         int(1, INT_MAX),
         Some("10000"),
         "connections",
-        "Open connections; at it, new ones wait. Kafka has no limit by default.",
+        "Open connections; a new one beyond it is closed at once. Kafka has no limit by default.",
     ),
     row(
         "connections.max.idle.ms",
