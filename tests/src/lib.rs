@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod output;
 pub mod process;
 pub mod raw_connection;
+pub mod real_logs;
 pub mod stored_codecs;
 pub mod target;
 pub mod workshop;

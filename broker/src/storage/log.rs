@@ -3,7 +3,6 @@
 //! Owns the order of segments, the assignment of batches to them, and what is published to readers. Which offsets a batch
 //! gets, what is durable, and what a reader may see, is decided above. Nothing here syncs on its own.
 
-use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,12 +13,13 @@ use uuid::Uuid;
 use crate::storage::checkpoint::{PartitionCheckpoint, SealedSegment};
 use crate::storage::dirty::{Dirty, DirtyFile};
 use crate::storage::error::StorageError;
-use crate::storage::files::{IoMode, StoredFile, write_all_at};
+use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::partition_metadata;
 use crate::storage::recovery::{self, Recovered, RecoveryReport, Task};
 use crate::storage::segment::{Segment, SegmentPlace};
+use crate::storage::segment_append::Run;
 use crate::storage::store::Store;
-use crate::storage::summary::{LogConfig, NewEntries, SegmentSummary};
+use crate::storage::summary::{LogConfig, SegmentSummary};
 use crate::storage::view::{Bound, LogView};
 
 /// What is known about a log before it is opened.
@@ -264,35 +264,13 @@ impl Log {
         }
         let segment = self.segment_for(&batches[0].parsed, now_ms)?;
         let file = self.active_file(&segment)?;
-        let mut state = segment.state();
-        segment.make_ready_locked(&mut state).map_err(|error| segment.unready(error))?;
-        let before = state.summary.expect("a ready segment has a summary");
-        let mut after = before;
-        let mut entries = NewEntries::default();
-        let mut count = 0;
-        for batch in batches {
-            assert!(
-                batch.parsed.base_offset == after.next_offset.max(self.end.offset),
-                "batches are in order"
-            );
-            if 0 < count && after.should_roll(&batch.parsed, &self.config, now_ms) {
-                break;
-            }
-            after.add(&batch.parsed, segment.index_interval_bytes(), &mut entries);
-            count += 1;
-        }
-        let fs = self.store.fs();
-        let index_error = |source| StorageError::io(segment.path(), "grow the indexes of", source);
-        let offsets = segment.offset_index().reserve(fs, entries.offset.len()).map_err(index_error)?;
-        let times = segment.time_index().reserve(fs, entries.time.len()).map_err(index_error)?;
-        write_batches(&*file, &batches[..count], before.size)
-            .map_err(|source| roll_back(&*file, &segment, before.size, source))?;
-        entries.offset.iter().for_each(|entry| segment.offset_index().push(&offsets, *entry));
-        entries.time.iter().for_each(|entry| segment.time_index().push(&times, *entry));
-        segment.publish(&mut state, after);
-        drop(state);
-        self.end =
-            Bound { offset: after.next_offset, segment_base: segment.base_offset(), position: after.size };
+        let run = segment.append(&*file, batches, &self.config, now_ms)?;
+        let Run { count, summary } = run;
+        self.end = Bound {
+            offset: summary.next_offset,
+            segment_base: segment.base_offset(),
+            position: summary.size,
+        };
         self.set_dirty(file);
         Ok(count)
     }
@@ -334,7 +312,7 @@ impl Log {
         let summary = SegmentSummary::new(self.end.offset, now_ms);
         let segment = Arc::new(Segment::with_summary(place, summary));
         let created = segment.create_files().and_then(|file| {
-            active.as_ref().map_or(Ok(()), close)?;
+            active.as_ref().map_or(Ok(()), Segment::finish)?;
             Ok(file)
         });
         let file = created.inspect_err(|_| segment.discard_files())?;
@@ -459,45 +437,6 @@ impl Log {
             .collect();
         Ok(PartitionCheckpoint { sealed: Some(sealed), ..self.checkpoint()? })
     }
-}
-
-/// One `pwritev` for all of them.
-fn write_batches(file: &dyn StoredFile, batches: &[AppendBatch<'_>], position: u64) -> std::io::Result<()> {
-    if let [batch] = batches {
-        let mut parts = [IoSlice::new(batch.header), IoSlice::new(batch.records)];
-        return write_all_at(file, &mut parts, position);
-    }
-    let mut parts: Vec<IoSlice<'_>> =
-        batches.iter().flat_map(|batch| [IoSlice::new(batch.header), IoSlice::new(batch.records)]).collect();
-    write_all_at(file, &mut parts, position)
-}
-
-/// After a failed write: takes back what it may have written. Nobody has read it, for it was never published.
-fn roll_back(file: &dyn StoredFile, segment: &Segment, size: u64, source: std::io::Error) -> StorageError {
-    let failure = StorageError::io(segment.path(), "write", source);
-    match file.truncate(size) {
-        Err(source) if matches!(failure, StorageError::Full { .. }) => {
-            StorageError::Io { path: segment.path().to_path_buf(), op: "truncate", source }
-        }
-        _ => failure,
-    }
-}
-
-/// Ends the indexes of a segment. Their files are finished later, by [`Segment::settle`].
-fn close(segment: &Arc<Segment>) -> Result<(), StorageError> {
-    let mut state = segment.state();
-    segment.make_ready_locked(&mut state).map_err(|error| segment.unready(error))?;
-    let mut summary = state.summary.expect("a ready segment has a summary");
-    let mut entries = NewEntries::default();
-    summary.close(&mut entries);
-    let reserved = segment
-        .time_index()
-        .reserve(segment.store().fs(), entries.time.len())
-        .map_err(|source| StorageError::io(segment.time_index().path(), "grow", source))?;
-    entries.time.iter().for_each(|entry| segment.time_index().push(&reserved, *entry));
-    segment.publish(&mut state, summary);
-    segment.set_sealed();
-    Ok(())
 }
 
 /// Removes the files of segments that no view has any more: renames them first, so that a crash leaves nothing that looks like

@@ -135,13 +135,16 @@ pub(super) fn recover(
     let fs = task.place.store.fs();
     let start_offset = task.checkpoint.map_or(0, |checkpoint| checkpoint.start_offset);
     let end_offset = task.checkpoint.map_or(0, |checkpoint| checkpoint.end_offset);
+    let mut recovered = Recovered::empty(start_offset, start_offset.max(end_offset));
     let names = match fs.list(task.place.dir) {
         Ok(names) => names,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            check_checkpointed(task, &[])?;
+            return Ok(recovered);
+        }
         Err(source) => return Err(StorageError::io(task.place.dir, "list", source)),
     };
     partition_metadata::check(fs, task.place.dir, task.topic_id)?;
-    let mut recovered = Recovered::empty(start_offset, start_offset.max(end_offset));
     remove_leftovers(fs, task.place.dir, &names, &mut recovered.report)?;
     let mut found = find_segments(task, &names)?;
     check_checkpointed(task, &found)?;

@@ -22,7 +22,7 @@ use crate::storage::store::Store;
 use crate::storage::summary::{NewEntries, SegmentSummary};
 use crate::storage::time_index::{self, TimeIndex, TimeLookup};
 
-const SEAL_KIND: StateKind = StateKind { tag: *b"seal", version: 1 };
+const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
 
 /// See the module. Lock order: a segment's state before nothing; readers take it only while the indexes are in doubt.
 pub struct Segment {
@@ -252,6 +252,12 @@ impl Segment {
         let fs = self.store.fs();
         self.offset_index.extend(fs, &entries.offset)?;
         self.time_index.extend(fs, &entries.time)
+    }
+
+    /// What the writer starts from.
+    pub(super) fn ready_summary(self: &Arc<Self>, state: &mut State) -> Result<SegmentSummary, StorageError> {
+        self.make_ready_locked(state).map_err(|error| self.unready(error))?;
+        Ok(state.summary.expect("a ready segment has a summary"))
     }
 
     fn load_indexes(&self, summary: &SegmentSummary) -> bool {

@@ -103,7 +103,7 @@ fn hits_are_compared_with_the_log() {
     }
     std::fs::write(path, &entries).unwrap();
     let seal = closed.fixture.files(&["seal"]).remove(0);
-    let kind = crate::storage::state_file::StateKind { tag: *b"seal", version: 1 };
+    let kind = crate::storage::state_file::StateKind { tag: *b"SEAL", version: 1 };
     let fs = crate::storage::files::RealFs;
     let mut summary: crate::storage::summary::SegmentSummary =
         crate::storage::state_file::load(&fs, &seal, kind).unwrap().unwrap();
