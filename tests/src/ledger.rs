@@ -47,8 +47,12 @@ impl Ledger {
             let batch = batches::as_sent(stored);
             let offset = batches::header(stored).base_offset;
             let acknowledged = self.sent.get(&batch);
-            let acknowledged = acknowledged.unwrap_or_else(|| panic!("nobody sent what is at offset {offset}"));
-            assert!(acknowledged.is_none_or(|at| at == offset), "{acknowledged:?} was promised, it is at {offset}");
+            let acknowledged =
+                acknowledged.unwrap_or_else(|| panic!("nobody sent what is at offset {offset}"));
+            assert!(
+                acknowledged.is_none_or(|at| at == offset),
+                "{acknowledged:?} was promised, it is at {offset}"
+            );
             assert!(found.insert(batch), "the batch at offset {offset} is there twice");
         }
         for (batch, offset) in &self.sent {

@@ -164,10 +164,12 @@ fn every_state_file(end: End) {
 fn index_files_may_hold_anything() {
     for end in [End::Killed, End::Stopped] {
         let original = Original::after(end);
-        let indexes: Vec<PathBuf> = original.state_files().into_iter().filter(|path| is_index(path)).collect();
+        let indexes: Vec<PathBuf> =
+            original.state_files().into_iter().filter(|path| is_index(path)).collect();
         assert!(6 < indexes.len(), "{indexes:?}");
         // Of the first, a middle and the last segment.
-        let of_segments = [0, indexes.len() / 2 & !1, indexes.len() - 2].map(|first| &indexes[first..first + 2]);
+        let of_segments =
+            [0, indexes.len() / 2 & !1, indexes.len() - 2].map(|first| &indexes[first..first + 2]);
         for index in of_segments.into_iter().flatten() {
             let damages: [(&str, fn(&Path)); 5] = [
                 ("lost", |path| fs::remove_file(path).expect("it is there")),
@@ -194,7 +196,8 @@ fn plausible() -> Vec<u8> {
 fn all_indexes_may_be_lost_at_once() {
     for end in [End::Killed, End::Stopped] {
         let original = Original::after(end);
-        let indexes: Vec<PathBuf> = original.state_files().into_iter().filter(|path| is_index(path)).collect();
+        let indexes: Vec<PathBuf> =
+            original.state_files().into_iter().filter(|path| is_index(path)).collect();
         let outcome = original.survives(Path::new(""), "all indexes lost", |root| {
             indexes.iter().for_each(|index| fs::remove_file(root.join(index)).expect("it is there"));
         });
@@ -206,7 +209,8 @@ fn all_indexes_may_be_lost_at_once() {
 #[test]
 fn files_of_others_are_left_alone() {
     let original = Original::after(End::Killed);
-    let names = ["lost+found", "t-0/notes.txt", "t-0/00000000000000000000.log.bak", "t-0/.swp", "t-/x", "-0/x"];
+    let names =
+        ["lost+found", "t-0/notes.txt", "t-0/00000000000000000000.log.bak", "t-0/.swp", "t-/x", "-0/x"];
     let outcome = original.survives(Path::new(""), "files of others", |root| {
         for name in names {
             let path = root.join(name);
