@@ -211,7 +211,7 @@ fn deleting_records_moves_the_start_and_no_further_than_the_watermark() {
     assert!(matches!(rig.partition.read(&request, IoMode::Blocking), Err(ReadError::OutOfRange { .. })));
     let size = rig.partition.size_bytes();
     let checkpoint = rig.partition.checkpoint(false).unwrap().expect("something was written");
-    rig.partition.checkpoint_saved(checkpoint).unwrap();
+    rig.partition.checkpoint_saved(&checkpoint).unwrap();
     assert!(rig.partition.size_bytes() <= size);
     assert_eq!(rig.partition.delete_records(-1).unwrap(), 50);
 }
