@@ -104,23 +104,27 @@ impl Shipper {
     ///
     /// # Panics
     /// When the broker refuses a batch.
-    pub fn ship(&mut self, kafka: Kafka, ledger: &Mutex<Ledger>, on_ack: impl FnMut()) -> ShipEnd {
-        let end = self.ship_until_refused(kafka, ledger, on_ack);
+    pub fn ship(&mut self, kafka: Kafka, ledger: &Mutex<Ledger>, mut on_ack: impl FnMut()) -> ShipEnd {
+        let end = self.ship_while(kafka, ledger, || {
+            on_ack();
+            true
+        });
         if let ShipEnd::Refused(code) = end {
             panic!("{}: {}", self.name, error_name(code));
         }
         end
     }
 
-    /// As [`ship`](Self::ship), of a broker that may refuse a batch; that one has no answer then.
+    /// As [`ship`](Self::ship), of a broker that may refuse a batch. Every acknowledgement counts only if `counts` says
+    /// so. An idempotent producer ends with the first that does not, to repeat that batch some day; another goes on.
     ///
     /// # Panics
     /// When a batch gets another offset than before.
-    pub fn ship_until_refused(
+    pub fn ship_while(
         &mut self,
         mut kafka: Kafka,
         ledger: &Mutex<Ledger>,
-        mut on_ack: impl FnMut(),
+        mut counts: impl FnMut() -> bool,
     ) -> ShipEnd {
         if self.identity.is_none() {
             self.unanswered.clear();
@@ -143,9 +147,14 @@ impl Shipper {
             }
             match kafka.receive_ack() {
                 Ok(offset) => {
+                    let counts = counts();
+                    if !counts && self.identity.is_some() {
+                        return ShipEnd::ConnectionLost;
+                    }
                     let batch = self.unanswered.pop_front().expect("an answer belongs to a request");
-                    lock(ledger).acknowledge(&batch, offset);
-                    on_ack();
+                    if counts {
+                        lock(ledger).acknowledge(&batch, offset);
+                    }
                 }
                 Err(ProduceFailure::Closed(_)) => return ShipEnd::ConnectionLost,
                 Err(ProduceFailure::Refused(code)) => return ShipEnd::Refused(code),

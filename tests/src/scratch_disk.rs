@@ -2,15 +2,19 @@
 //!
 //! Mounting needs root; elsewhere the scenario says aloud that it is skipped.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 /// Stops a file system as a power cut does: nothing more reaches the disk, the journal neither
 /// (`EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`).
 const SHUTDOWN: &str = "import fcntl, os, struct, sys\n\
-                        fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+                        disk = os.open(sys.argv[1], os.O_RDONLY)\n\
+                        os.write(1, b'.')\n\
+                        os.read(0, 1)\n\
+                        fcntl.ioctl(disk, 0x8004587D, struct.pack('I', 2))";
 
 /// A mounted file system; dropping it unmounts it.
 #[derive(Debug)]
@@ -72,14 +76,20 @@ impl ScratchDisk {
         assert!(remounted, "{} can be made read-only", self.mount_point.display());
     }
 
-    /// From now on nothing reaches the disk, as after a power cut; what was not synced is gone. False, with a word on
-    /// standard error, where that cannot be done.
-    pub fn cut_power(&self) -> bool {
-        let is_cut = runs(Command::new("python3").args(["-c", SHUTDOWN]).arg(&self.mount_point));
-        if !is_cut {
+    /// A switch that is ready to cut its power; `None`, with a word on standard error, where that cannot be done.
+    pub fn power_switch(&self) -> Option<PowerSwitch> {
+        let mut command = Command::new("python3");
+        command.args(["-c", SHUTDOWN]).arg(&self.mount_point);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let is_ready = |child: &mut Child| {
+            let mut ready = [0];
+            child.stdout.as_mut().is_some_and(|stdout| stdout.read_exact(&mut ready).is_ok())
+        };
+        let ready = child.ok().and_then(|mut child| is_ready(&mut child).then_some(child));
+        if ready.is_none() {
             eprintln!("skipped: the power of a file system cannot be cut here");
         }
-        is_cut
+        ready.map(|child| PowerSwitch { child })
     }
 
     /// Gives it power again, with what was on the disk.
@@ -91,6 +101,25 @@ impl ScratchDisk {
         assert!(unmounted, "{} is in use", self.mount_point.display());
         let mounted = runs(Command::new("mount").args(&self.mount_options).arg(&self.mount_point));
         assert!(mounted, "{} is there again", self.mount_point.display());
+    }
+}
+
+/// Cuts the power of a [`ScratchDisk`].
+#[derive(Debug)]
+pub struct PowerSwitch {
+    child: Child,
+}
+
+impl PowerSwitch {
+    /// From now on nothing reaches the disk, as after a power cut; what was not synced is gone.
+    ///
+    /// # Panics
+    /// When the file system goes on.
+    pub fn cut(mut self) {
+        // Its end is the signal.
+        drop(self.child.stdin.take());
+        let ended = self.child.wait().expect("a child process can be waited for");
+        assert!(ended.success(), "ext4 can be shut down");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -10,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sendlog_tests::kafka::Produce;
 use sendlog_tests::ledger::{Ledger, Shipper, lock};
-use sendlog_tests::scratch_disk::ScratchDisk;
+use sendlog_tests::scratch_disk::{PowerSwitch, ScratchDisk};
 use sendlog_tests::{Broker, BrokerOptions, Kafka, batches};
 use uuid::Uuid;
 
@@ -29,15 +30,13 @@ fn acknowledged_records_survive_power_cuts() {
     for name in TOPICS {
         ids.insert(name.to_owned(), kafka.create_topic(name, 1, &[("segment.bytes", "16384")]));
     }
-    let mut shippers = TOPICS
-        .map(|topic| Shipper::new(format!("to {topic}"), Produce::to(topic), Some(kafka.init_producer())));
+    let mut shippers = shippers(&mut kafka);
     let ledgers: [Mutex<Ledger>; 3] = Default::default();
     let mut random = SmallRng::seed_from_u64(7);
     for cut in 0..CUTS {
         let acks_until_cut = random.random_range(1..150);
-        if !ship_until_cut(&disk, &mut broker, &mut shippers, &ledgers, acks_until_cut) {
-            return;
-        }
+        let Some(switch) = disk.power_switch() else { return };
+        ship_until_cut(switch, &mut broker, &mut shippers, &ledgers, acks_until_cut);
         disk.restore_power();
         broker.restart();
         let mut kafka = Kafka::open(broker.address());
@@ -53,25 +52,40 @@ fn acknowledged_records_survive_power_cuts() {
     }
 }
 
-/// Cuts the power once so many batches were acknowledged, with others on their way.
+/// Two for every topic: an idempotent one, and one that goes on through the cut.
+fn shippers(kafka: &mut Kafka) -> Vec<Shipper> {
+    let mut shippers = Vec::new();
+    for topic in TOPICS {
+        let identity = Some(kafka.init_producer());
+        shippers.push(Shipper::new(format!("idempotent to {topic}"), Produce::to(topic), identity));
+        shippers.push(Shipper::new(format!("plain to {topic}"), Produce::to(topic), None));
+    }
+    shippers
+}
+
+/// Cuts the power once so many batches were acknowledged, with others on their way. An acknowledgement that comes after
+/// that does not count: a file system that is being shut down may say of a sync under way that it went well.
 fn ship_until_cut(
-    disk: &ScratchDisk,
+    switch: PowerSwitch,
     broker: &mut Broker,
     shippers: &mut [Shipper],
     ledgers: &[Mutex<Ledger>],
     acks_until_cut: usize,
-) -> bool {
+) {
     let (acked, acks) = mpsc::channel();
+    let has_power = AtomicBool::new(true);
     thread::scope(|scope| {
-        for (shipper, ledger) in shippers.iter_mut().zip(ledgers) {
+        for (shipper, ledger) in shippers.iter_mut().zip(ledgers.iter().flat_map(|ledger| [ledger; 2])) {
             let (kafka, acked) = (Kafka::open(broker.address()), acked.clone());
-            scope.spawn(move || shipper.ship_until_refused(kafka, ledger, || _ = acked.send(())));
+            let has_power = &has_power;
+            let counts = move || acked.send(()).is_ok() && has_power.load(Ordering::SeqCst);
+            scope.spawn(move || shipper.ship_while(kafka, ledger, counts));
         }
         acks.iter().take(acks_until_cut).for_each(drop);
-        let is_cut = disk.cut_power();
+        has_power.store(false, Ordering::SeqCst);
+        switch.cut();
         broker.kill();
-        is_cut
-    })
+    });
 }
 
 /// What is acknowledged from memory is gone after a cut: else none of this would have shown anything.
@@ -86,9 +100,8 @@ fn a_power_cut_takes_what_was_not_synced() {
     for index in 0..10 {
         kafka.produce("one", &batches::of(&[format!("not synced {index}")]));
     }
-    if !disk.cut_power() {
-        return;
-    }
+    let Some(switch) = disk.power_switch() else { return };
+    switch.cut();
     broker.kill();
     disk.restore_power();
     broker.restart();
