@@ -1,7 +1,7 @@
 //! A power cut in the midst of writing: what was acknowledged was on the disk. And what was not made durable is gone,
 //! which shows that the cut is one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -86,6 +86,35 @@ fn ship_until_cut(
         switch.cut();
         broker.kill();
     });
+}
+
+/// Under a relaxed policy a cut may take what was acknowledged, and no more than that: the next start needs nobody, what
+/// is there is what was sent, and readers get to the end.
+#[test]
+fn a_relaxed_policy_loses_the_end_only() {
+    let Some(disk) = ScratchDisk::ext4(DISK_BYTES) else { return };
+    let mut broker = Broker::start(on(&disk, &["--flush", "os", "--set", CHECKPOINT_INTERVAL]));
+    let mut kafka = Kafka::open(broker.address());
+    kafka.create_topic("one", 1, &[("segment.bytes", "4096"), ("flush.messages", "17")]);
+    let mut random = SmallRng::seed_from_u64(17);
+    let mut sent = HashSet::new();
+    for cut in 0..CUTS {
+        for index in 0..random.random_range(1..150) {
+            let batch = batches::sized(&format!("batch {index} of cut {cut}"), 400);
+            kafka.produce("one", &batch);
+            sent.insert(batch);
+        }
+        let Some(switch) = disk.power_switch() else { return };
+        switch.cut();
+        broker.kill();
+        disk.restore_power();
+        broker.restart();
+        kafka = Kafka::open(broker.address());
+        let log = kafka.read_all("one", 0);
+        assert!(log.iter().map(batches::as_sent).all(|batch| sent.contains(&batch)), "nothing is invented");
+        let offsets: Vec<i64> = log.iter().map(|batch| batches::header(batch).base_offset).collect();
+        assert!(offsets.is_sorted_by(|one, next| one < next), "{offsets:?}");
+    }
 }
 
 /// What is acknowledged from memory is gone after a cut: else none of this would have shown anything.
