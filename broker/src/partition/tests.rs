@@ -32,11 +32,18 @@ fn rig(settings: &[&str]) -> Rig {
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&failures);
     let clock = Arc::new(ManualClock::at(1_000));
-    let (appender, threads) =
-        Appender::start(Flusher::new(2), Arc::default(), Arc::default(), clock, move || {
-            counted.fetch_add(1, Ordering::SeqCst);
-        })
-        .unwrap();
+    let store = Store::new(Arc::new(files.clone()), 10);
+    let parts = AppenderParts {
+        flusher: Flusher::new(2),
+        flush_timer: Arc::default(),
+        settler: Arc::default(),
+        room: Room::new(store, directory.path().to_owned(), 0),
+        clock,
+    };
+    let on_failure = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    };
+    let (appender, threads) = Appender::start(parts, on_failure).unwrap();
     Rig { directory, files, partition, appender, threads, failures }
 }
 
