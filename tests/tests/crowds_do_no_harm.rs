@@ -1,6 +1,7 @@
 //! Many connections at once, idle, half-finished or gone: memory and descriptors stay within their limits, and whoever
 //! behaves is served.
 
+use std::io::Read as _;
 use std::net::Shutdown;
 use std::thread;
 use std::time::Instant;
@@ -103,7 +104,7 @@ fn connections_over_the_limit_are_not_served_until_one_leaves() {
     let mut served: Vec<_> = (0..5).map(|_| connect()).collect();
     let mut excess = WireClient::connect(broker.address());
     excess.expect_close();
-    broker.wait_for_log("max.connections reached");
+    broker.wait_for_log("max.connections is reached");
     for client in &mut served {
         client.call(0, &ApiVersionsRequest::default());
     }
@@ -201,4 +202,83 @@ fn requests_without_end_are_not_taken_without_end() {
     assert!(grown < 16 * MIB, "memory grew by {grown} bytes");
     client.stream().shutdown(Shutdown::Both).expect("the connection stands");
     canary.expect_unharmed(&broker);
+}
+
+/// The same partition a hundred thousand times in one waiting fetch, by several clients: a wait must not cost the
+/// product of their numbers when it ends.
+#[test]
+fn waits_for_the_same_partition_many_times_over_end_quickly() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "again", 1, &[]);
+    let from = vec![From { topic: &topic, partition: 0, offset: 0, max_bytes: 1 }; 100_000];
+    let limits = FetchLimits { max_wait_ms: 200, min_bytes: i32::MAX, max_bytes: i32::MAX };
+    let request = wire_requests::fetch_request(&from, limits);
+    let mut waiting: Vec<_> = (0..6)
+        .map(|_| {
+            let mut client = WireClient::connect(broker.address());
+            let due = client.send(FETCH_VERSION, &request);
+            (client, due)
+        })
+        .collect();
+    canary.sing();
+    for (client, due) in &mut waiting {
+        assert!(!wire_requests::partitions(client.receive(due)).is_empty());
+        canary.sing();
+    }
+    canary.expect_unharmed(&broker);
+}
+
+#[test]
+fn readers_that_leave_in_the_middle_of_an_answer_are_forgotten() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "half-read", 1, &[]);
+    let batches: Vec<_> = (0..12).map(|seed| sample_batches::batch(seed, 1, 900_000)).collect();
+    wire_requests::append(&mut client, "half-read", 0, &batches);
+    let base_line = vitals::descriptors(broker.process_id());
+    for round in 0..30 {
+        let mut reader = WireClient::connect_with_receive_buffer(broker.address(), 16 << 10);
+        let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+        reader.send(FETCH_VERSION, &wire_requests::fetch_request(&[from], FetchLimits::default()));
+        reader.stream().read_exact(&mut [0; 20_000]).expect("the answer begins");
+        if round % 2 == 0 {
+            reader.reset();
+        }
+    }
+    expect_base_line(&broker, &mut canary, base_line);
+    canary.expect_unharmed(&broker);
+}
+
+/// A stop does not wait for those who make everybody wait.
+#[test]
+fn a_stop_is_clean_whoever_is_connected() {
+    let broker_options = BrokerOptions::with_args(["--set", "sendlog.shutdown.timeout.ms=500"]);
+    let mut broker = Broker::start(broker_options);
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "stop", 1, &[]);
+    let batches: Vec<_> = (0..12).map(|seed| sample_batches::batch(seed, 1, 900_000)).collect();
+    let end = wire_requests::append(&mut client, "stop", 0, &batches);
+    let from = |offset| From { topic: &topic, partition: 0, offset, max_bytes: i32::MAX };
+
+    let mut half_sent = WireClient::connect(broker.address());
+    half_sent.send_bytes(b"\0\x10\0\0half of a frame").expect("the broker takes it");
+    let mut stalled = WireClient::connect_with_receive_buffer(broker.address(), 4096);
+    stalled.send(FETCH_VERSION, &wire_requests::fetch_request(&[from(0)], FetchLimits::default()));
+    stalled.stream().peek(&mut [0]).expect("the answer begins");
+    let mut waiting = WireClient::connect(broker.address());
+    let long = FetchLimits { max_wait_ms: i32::MAX, ..FetchLimits::default() };
+    let due = waiting.send(FETCH_VERSION, &wire_requests::fetch_request(&[from(end)], long));
+    client.call(0, &ApiVersionsRequest::default());
+
+    let status = broker.terminate();
+    assert!(status.success(), "{status:?}: {}", broker.stderr().text());
+    broker.wait_for_log("the next start needs no recovery");
+    // The fetch that waited was read, or else its connection is closed without an answer.
+    if let Ok(Some(frame)) = waiting.receive_frame() {
+        assert_eq!(wire_requests::partitions(due.decode(frame)).len(), 1);
+    }
+    half_sent.expect_close();
 }

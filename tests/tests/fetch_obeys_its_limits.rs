@@ -168,18 +168,21 @@ fn a_waiting_fetch_is_woken_by_what_it_waits_for() {
     assert_eq!(batches, [1, 2], "the wait ends with all three, of both partitions");
 }
 
+/// On a broker to which nothing was ever appended, so that nothing else has a reason to wake up.
 #[test]
 fn a_fetch_that_waits_in_vain_returns_nothing_and_costs_nothing() {
-    let mut scene = Scene::new();
-    let trace = SyscallTrace::attach(scene.broker.process_id(), &[]);
-    let from = From { topic: &scene.topic, partition: 0, offset: 24, max_bytes: i32::MAX };
+    let broker = Broker::start(BrokerOptions::default());
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "in-vain", 1, &[]);
+    let trace = SyscallTrace::attach(broker.process_id(), &[]);
+    let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
     let limits = FetchLimits { max_wait_ms: 1500, ..FetchLimits::default() };
-    let data = wire_requests::fetch(&mut scene.client, from, limits);
+    let data = wire_requests::fetch(&mut client, from, limits);
     let calls = trace.map(SyscallTrace::finish).unwrap_or_default();
-    assert_eq!((data.error_code, data.high_watermark), (ErrorCode::None.code(), 24));
+    assert_eq!((data.error_code, data.high_watermark), (ErrorCode::None.code(), 0));
     assert!(wire_requests::records(&data).is_empty());
-    // Looking again every 10 ms would be 150 times as many as looking once.
-    assert!(calls.len() < 60, "{} system calls during a wait: {calls:?}", calls.len());
+    // Looking again every 50 ms would be 30 times, and several calls each time.
+    assert!(calls.len() < 40, "{} system calls during a wait: {calls:?}", calls.len());
 }
 
 #[test]
@@ -197,6 +200,40 @@ fn a_fetch_that_waits_on_a_deleted_topic_ends() {
         let codes: Vec<_> = data.iter().map(|data| data.error_code).collect();
         let acceptable = [code.code(), ErrorCode::UnknownTopicOrPartition.code()];
         assert!(codes.iter().any(|code| acceptable.contains(code)), "v{version}: errors {codes:?}");
+    }
+}
+
+/// There are no sessions (KIP-227 allows that): who asks for one is told 0, who has one is told to begin anew.
+#[test]
+fn every_fetch_is_a_full_one() {
+    let mut scene = Scene::new();
+    let from = From { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
+    for (session_id, session_epoch, code) in [
+        (0, -1, ErrorCode::None),
+        (0, 0, ErrorCode::None),
+        (77, 1, ErrorCode::FetchSessionIdNotFound),
+        (-5, i32::MAX, ErrorCode::FetchSessionIdNotFound),
+    ] {
+        for version in [7, 12, 17] {
+            let full = wire_requests::fetch_request(std::slice::from_ref(&from), FetchLimits::default());
+            let response = scene.client.call(version, &FetchRequest { session_id, session_epoch, ..full });
+            assert_eq!((response.error_code, response.session_id), (code.code(), 0), "session {session_id}");
+            let expected = usize::from(code == ErrorCode::None);
+            assert_eq!(wire_requests::partitions(response).len(), expected);
+        }
+    }
+}
+
+/// A client that believes in another leader epoch is told so (KIP-320).
+#[test]
+fn leader_epochs_are_compared() {
+    let mut scene = Scene::new();
+    let from = From { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
+    for (epoch, code) in [(-1, ErrorCode::None), (i32::MAX, ErrorCode::UnknownLeaderEpoch)] {
+        let mut request = wire_requests::fetch_request(std::slice::from_ref(&from), FetchLimits::default());
+        request.topics[0].partitions[0].current_leader_epoch = epoch;
+        let data = wire_requests::partitions(scene.client.call(FETCH_VERSION, &request)).remove(0);
+        assert_eq!(data.error_code, code.code(), "epoch {epoch}");
     }
 }
 

@@ -196,6 +196,34 @@ fn a_request_that_stays_incomplete_is_given_up() {
     canary.expect_unharmed(&broker);
 }
 
+/// At the limit and one past it.
+#[test]
+fn the_largest_request_is_served_and_one_byte_more_is_not() {
+    let frame_of = |client: &mut WireClient, value_bytes| {
+        let batch = sample_batches::batch(1, 1, value_bytes);
+        client.frame(PRODUCE_VERSION, &wire_requests::produce_request("limit", 0, -1, Some(batch)))
+    };
+    let mut unconnected = WireClient::connect(Broker::start(BrokerOptions::default()).address());
+    let largest = frame_of(&mut unconnected, 3000).1.len() - 4;
+    let limit = format!("socket.request.max.bytes={largest}");
+    let broker = Broker::start(BrokerOptions::with_args(["--set", &limit]));
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    wire_requests::create_topic(&mut client, "limit", 1, &[]);
+    let (due, frame) = frame_of(&mut client, 3000);
+    client.send_bytes(&frame).expect("the broker takes it");
+    assert_eq!(client.receive(&due).responses[0].partition_responses[0].error_code, 0);
+    let (_, frame) = frame_of(&mut client, 3001);
+    client.send_bytes(&frame).expect("the broker takes it");
+    assert_eq!(client.receive_frame().expect("the broker closes in time"), None);
+    let line = broker.wait_for_log(&format!("{} ", client.local_address()));
+    assert!(
+        line.contains(&format!("frame of {} bytes is over the limit of {largest}", largest + 1)),
+        "{line}"
+    );
+    canary.expect_unharmed(&broker);
+}
+
 /// What took Apache Kafka 4.4 down for minutes: each connection claims 90 MiB and sends 15 bytes.
 #[test]
 fn claimed_frames_cost_what_was_sent() {
