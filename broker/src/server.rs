@@ -179,7 +179,9 @@ impl Server {
             clock: Arc::clone(&clock),
         };
         let (appender, commit_threads) = Appender::start(parts, on_failure).map_err(ServerError::Start)?;
-        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir)?);
+        let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
+        let unused_from = used.map_or(0, |id| id.saturating_add(1));
+        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
         let listener = Listener {
             socket,
             limits: Arc::new(limits(&config)),

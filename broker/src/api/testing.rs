@@ -87,7 +87,7 @@ impl Fixture {
             clock,
             appender,
             checkpointer: Arc::new(checkpointer),
-            producer_ids: Arc::new(ProducerIds::open(&files, dir.path()).unwrap()),
+            producer_ids: Arc::new(ProducerIds::open(&files, dir.path(), 0).unwrap()),
             stop,
         };
         Self {

@@ -227,6 +227,11 @@ impl Partition {
         self.lock_writer().producers.entries().map(|(id, entry)| (id, entry.clone())).collect()
     }
 
+    /// The largest producer id that is remembered.
+    pub fn last_producer_id(&self) -> Option<i64> {
+        self.lock_writer().producers.entries().map(|(id, _)| id).max()
+    }
+
     /// Whether the topic was deleted.
     pub fn is_deleted(&self) -> bool {
         self.is_deleted.load(Ordering::Acquire)

@@ -40,7 +40,9 @@ fn rig(settings: &[&str]) -> Rig {
         room: Room::new(store, directory.path().to_owned(), 0),
         clock,
     };
-    let on_failure = move || drop(counted.fetch_add(1, Ordering::SeqCst));
+    let on_failure = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    };
     let (appender, threads) = Appender::start(parts, on_failure).unwrap();
     Rig { directory, files, partition, appender, threads, failures }
 }
