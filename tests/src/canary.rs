@@ -6,7 +6,7 @@ use sendlog_protocol::error_code::ErrorCode;
 use crate::broker::Broker;
 use crate::sample_batches;
 use crate::wire_client::WireClient;
-use crate::wire_requests::{self, FetchLimits, From, Topic};
+use crate::wire_requests::{self, FetchFrom, FetchLimits, Topic};
 
 /// A connection and a topic of its own.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Canary {
         let produced = wire_requests::produce(&mut self.client, &self.topic.name, 0, batch.clone());
         assert_eq!(produced.error_code, ErrorCode::None.code(), "{:?}", produced.error_message);
         let from =
-            From { topic: &self.topic, partition: 0, offset: produced.base_offset, max_bytes: i32::MAX };
+            FetchFrom { topic: &self.topic, partition: 0, offset: produced.base_offset, max_bytes: i32::MAX };
         let data = wire_requests::fetch(&mut self.client, from, FetchLimits::default());
         let fetched: Bytes = wire_requests::records(&data);
         assert_eq!(sample_batches::payload(&fetched), sample_batches::payload(&batch));

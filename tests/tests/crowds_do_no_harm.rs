@@ -6,11 +6,14 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::Instant;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::ApiVersionsRequest;
 use sendlog_tests::canary::Canary;
+use sendlog_tests::conformance::say;
+use sendlog_tests::syscall_trace::SyscallTrace;
 use sendlog_tests::wire_client::{ANSWER_LIMIT, WireClient};
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From};
+use sendlog_tests::wire_requests::{self, CREATE_TOPICS_VERSION, FETCH_VERSION, FetchFrom, FetchLimits};
 use sendlog_tests::{Broker, BrokerOptions, sample_batches, vitals};
 
 const KIB: u64 = 1 << 10;
@@ -70,7 +73,7 @@ fn two_thousand_idle_connections_cost_little() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     if setrlimit(Resource::Nofile, raised).is_err() || limit.maximum.is_some_and(|maximum| maximum < 2500) {
-        eprintln!("SKIPPED: no {CONNECTIONS} descriptors to be had here: {limit:?}");
+        say(&format!("skipped: no {CONNECTIONS} descriptors to be had here: {limit:?}"));
         return;
     }
     let broker = Broker::start(BrokerOptions::default());
@@ -159,7 +162,7 @@ fn readers_that_take_nothing_are_let_go() {
     let stalled: Vec<_> = (0..16)
         .map(|_| {
             let mut reader = WireClient::connect_with_receive_buffer(broker.address(), 4096);
-            let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+            let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
             reader.send(FETCH_VERSION, &wire_requests::fetch_request(&[from], FetchLimits::default()));
             reader
         })
@@ -212,7 +215,7 @@ fn waits_for_the_same_partition_many_times_over_end_quickly() {
     let mut canary = Canary::new(&broker);
     let mut client = WireClient::connect(broker.address());
     let topic = wire_requests::create_topic(&mut client, "again", 1, &[]);
-    let from = vec![From { topic: &topic, partition: 0, offset: 0, max_bytes: 1 }; 100_000];
+    let from = vec![FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: 1 }; 100_000];
     let limits = FetchLimits { max_wait_ms: 200, min_bytes: i32::MAX, max_bytes: i32::MAX };
     let request = wire_requests::fetch_request(&from, limits);
     let mut waiting: Vec<_> = (0..6)
@@ -241,7 +244,7 @@ fn readers_that_leave_in_the_middle_of_an_answer_are_forgotten() {
     let base_line = vitals::descriptors(broker.process_id());
     for round in 0..30 {
         let mut reader = WireClient::connect_with_receive_buffer(broker.address(), 16 << 10);
-        let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+        let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
         reader.send(FETCH_VERSION, &wire_requests::fetch_request(&[from], FetchLimits::default()));
         reader.stream().read_exact(&mut [0; 20_000]).expect("the answer begins");
         if round % 2 == 0 {
@@ -261,7 +264,7 @@ fn a_stop_is_clean_whoever_is_connected() {
     let topic = wire_requests::create_topic(&mut client, "stop", 1, &[]);
     let batches: Vec<_> = (0..12).map(|seed| sample_batches::batch(seed, 1, 900_000)).collect();
     let end = wire_requests::append(&mut client, "stop", 0, &batches);
-    let from = |offset| From { topic: &topic, partition: 0, offset, max_bytes: i32::MAX };
+    let from = |offset| FetchFrom { topic: &topic, partition: 0, offset, max_bytes: i32::MAX };
 
     let mut half_sent = WireClient::connect(broker.address());
     half_sent.send_bytes(b"\0\x10\0\0half of a frame").expect("the broker takes it");
@@ -281,4 +284,49 @@ fn a_stop_is_clean_whoever_is_connected() {
         assert_eq!(wire_requests::partitions(due.decode(frame)).len(), 1);
     }
     half_sent.expect_close();
+}
+
+/// Fewer descriptors than `max.connections` allows for, as in many containers: connections wait or are refused, what is
+/// stored is refused or served, and when there is room again everything works.
+#[test]
+fn running_out_of_descriptors_stops_nobody_for_good() {
+    let mut broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    let process_id = i32::try_from(broker.process_id()).ok().and_then(Pid::from_raw);
+    let few = (vitals::descriptors(broker.process_id()) + 30) as u64;
+    let limit = Rlimit { current: Some(few), maximum: Some(few) };
+    prlimit(process_id, Resource::Nofile, limit).expect("the process is ours");
+    let crowd: Vec<_> = (0..60).map(|_| WireClient::connect(broker.address())).collect();
+    vitals::eventually(
+        "the crowd takes all descriptors",
+        || canary.sing(),
+        || few as usize <= vitals::descriptors(broker.process_id()),
+    );
+
+    // The listener stays readable all the time. Accepting again and again at once would be a busy loop.
+    let trace = SyscallTrace::attach(broker.process_id(), &["-e", "trace=accept,accept4"]);
+    let idle = wire_requests::create_topic_request("while-full", 1, &[]);
+    let created = client.call(CREATE_TOPICS_VERSION, &idle).topics.remove(0);
+    for seed in 0..50 {
+        canary.sing();
+        let batch = sample_batches::batch(seed, 1, 100);
+        let produced = wire_requests::produce(&mut client, "while-full", 0, batch);
+        let acceptable = [ErrorCode::None, ErrorCode::KafkaStorageError, ErrorCode::UnknownTopicOrPartition];
+        let acceptable = acceptable.map(ErrorCode::code);
+        assert!(acceptable.contains(&produced.error_code), "{:?}", produced.error_message);
+    }
+    if let Some(accepts) = trace.map(|trace| trace.finish().len()) {
+        assert!(accepts < 200, "{accepts} times was accept tried in vain");
+    }
+    drop(crowd);
+    let mut newcomer = WireClient::connect(broker.address());
+    newcomer.call(0, &ApiVersionsRequest::default());
+    if created.error_code == ErrorCode::None.code() {
+        let produced =
+            wire_requests::produce(&mut newcomer, "while-full", 0, sample_batches::batch(7, 1, 100));
+        assert_eq!(produced.error_code, 0, "{:?}", produced.error_message);
+    }
+    canary.expect_unharmed(&broker);
+    assert!(broker.terminate().success());
 }

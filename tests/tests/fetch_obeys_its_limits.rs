@@ -10,7 +10,7 @@ use sendlog_tests::sample_batches;
 use sendlog_tests::syscall_trace::SyscallTrace;
 use sendlog_tests::vitals;
 use sendlog_tests::wire_client::{Due, WireClient};
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From, Topic};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits, Topic};
 use sendlog_tests::{Broker, BrokerOptions};
 
 /// Records in each batch of these tests.
@@ -44,7 +44,7 @@ impl Scene {
         let topic = &self.topic;
         let from: Vec<_> = from
             .iter()
-            .map(|&(partition, offset, max_bytes)| From { topic, partition, offset, max_bytes })
+            .map(|&(partition, offset, max_bytes)| FetchFrom { topic, partition, offset, max_bytes })
             .collect();
         let limits = FetchLimits { max_bytes, ..FetchLimits::default() };
         let response = self.client.call(version, &wire_requests::fetch_request(&from, limits));
@@ -130,7 +130,7 @@ fn offsets_out_of_range_are_errors_and_the_end_is_not() {
     ] {
         // An error is answered at once, however long the fetch would wait.
         let max_wait_ms = if code == ErrorCode::None { 1 } else { LONG_WAIT_MS };
-        let from = From { topic: &scene.topic, partition: 0, offset, max_bytes: i32::MAX };
+        let from = FetchFrom { topic: &scene.topic, partition: 0, offset, max_bytes: i32::MAX };
         let limits = FetchLimits { max_wait_ms, ..FetchLimits::default() };
         let data = wire_requests::fetch(&mut scene.client, from, limits);
         assert_eq!(data.error_code, code.code(), "offset {offset}");
@@ -140,7 +140,7 @@ fn offsets_out_of_range_are_errors_and_the_end_is_not() {
 
 /// Sends a fetch from the end of both partitions that waits long, and returns once the broker has read it.
 fn park(scene: &Scene, waiting: &mut WireClient, version: i16, min_bytes: i32) -> Due<FetchRequest> {
-    let from = |partition| From { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };
+    let from = |partition| FetchFrom { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };
     let limits = FetchLimits { max_wait_ms: LONG_WAIT_MS, min_bytes, ..FetchLimits::default() };
     let (first, ask) = waiting.frame(2, &wire_requests::list_offsets_request("limits", 0, -1));
     let (due, fetch) = waiting.frame(version, &wire_requests::fetch_request(&[from(0), from(1)], limits));
@@ -175,7 +175,7 @@ fn a_fetch_that_waits_in_vain_returns_nothing_and_costs_nothing() {
     let mut client = WireClient::connect(broker.address());
     let topic = wire_requests::create_topic(&mut client, "in-vain", 1, &[]);
     let trace = SyscallTrace::attach(broker.process_id(), &[]);
-    let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+    let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
     let limits = FetchLimits { max_wait_ms: 1500, ..FetchLimits::default() };
     let data = wire_requests::fetch(&mut client, from, limits);
     let calls = trace.map(SyscallTrace::finish).unwrap_or_default();
@@ -207,7 +207,7 @@ fn a_fetch_that_waits_on_a_deleted_topic_ends() {
 #[test]
 fn every_fetch_is_a_full_one() {
     let mut scene = Scene::new();
-    let from = From { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
+    let from = FetchFrom { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
     for (session_id, session_epoch, code) in [
         (0, -1, ErrorCode::None),
         (0, 0, ErrorCode::None),
@@ -228,7 +228,7 @@ fn every_fetch_is_a_full_one() {
 #[test]
 fn leader_epochs_are_compared() {
     let mut scene = Scene::new();
-    let from = From { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
+    let from = FetchFrom { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
     for (epoch, code) in [(-1, ErrorCode::None), (i32::MAX, ErrorCode::UnknownLeaderEpoch)] {
         let mut request = wire_requests::fetch_request(std::slice::from_ref(&from), FetchLimits::default());
         request.topics[0].partitions[0].current_leader_epoch = epoch;
@@ -280,7 +280,7 @@ fn absurd_wishes_are_answered_within_bounds() {
     );
     // Negative everything means nothing.
     let negative = FetchLimits { max_wait_ms: -1, min_bytes: -1, max_bytes: -1 };
-    let from = From { topic: &topic, partition: 0, offset: 1, max_bytes: -1 };
+    let from = FetchFrom { topic: &topic, partition: 0, offset: 1, max_bytes: -1 };
     assert!(wire_requests::records(&wire_requests::fetch(&mut client, from, negative)).is_empty());
     let grown = vitals::memory(broker.process_id()).resident_peak.saturating_sub(before);
     assert!(grown < 256 << 20, "memory grew by {grown} bytes");
