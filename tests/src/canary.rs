@@ -1,5 +1,7 @@
 //! A well-behaved client beside the misbehaving ones: while it is served, the broker is unharmed.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 
@@ -19,7 +21,12 @@ pub struct Canary {
 impl Canary {
     /// Connects and creates a topic.
     pub fn new(broker: &Broker) -> Self {
-        let mut client = WireClient::connect(broker.address());
+        Self::at(broker.address())
+    }
+
+    /// As [`new`](Self::new), for a broker that the test itself has started.
+    pub fn at(address: SocketAddr) -> Self {
+        let mut client = WireClient::connect(address);
         let topic = wire_requests::create_topic(&mut client, "canary", 1, &[]);
         let mut canary = Self { client, topic, produced: 0 };
         canary.sing();
