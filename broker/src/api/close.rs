@@ -38,11 +38,11 @@ pub enum Close {
         received: usize,
     },
     /// A frame did not become whole.
-    #[error("a request stayed incomplete: {received} bytes of it, then nothing for {waited:?}")]
+    #[error("a request stayed incomplete: {received} bytes of it came in {waited:?}")]
     HalfFrame {
         /// Bytes that had come.
         received: usize,
-        /// How long the broker waited.
+        /// Since it began.
         waited: Duration,
     },
     /// All request memory is in use.
@@ -112,7 +112,7 @@ impl Close {
             _ => match LIMIT.line() {
                 Line::LeaveOut => {}
                 Line::Write { left_out: 0 } => {
-                    tracing::warn!(%peer, reason = self.line(), "connection closed")
+                    tracing::warn!(%peer, reason = self.line(), "connection closed");
                 }
                 Line::Write { left_out } => {
                     tracing::warn!(%peer, reason = self.line(), left_out, "connection closed, like others before");
