@@ -235,14 +235,18 @@ fn check_checkpointed(task: Task<'_>, found: &[Found]) -> Result<(), StorageErro
     })
 }
 
-/// Finishes an interrupted deletion: segments wholly below the log's start.
+/// Finishes an interrupted deletion: segments wholly below the log's start. Not the one that the checkpoint names: if the
+/// broker crashes again before the next checkpoint, recovery will look for it.
 fn remove_obsolete(
     task: Task<'_>,
     found: &mut Vec<Found>,
     recovered: &mut Recovered,
 ) -> Result<(), StorageError> {
+    let active = task.checkpoint.and_then(|checkpoint| checkpoint.active);
+    let Some(active) = active else { return Ok(()) };
     let next_bases = found.iter().skip(1).map(|next| next.base_offset);
-    let count = next_bases.take_while(|base| *base <= recovered.start_offset).count();
+    let count =
+        next_bases.take_while(|base| *base <= recovered.start_offset && *base <= active.base_offset).count();
     for segment in found.drain(..count) {
         let segment = Segment::with_size(task.place, segment.base_offset, segment.size);
         segment.delete_files(task.place.store.fs())?;
