@@ -248,6 +248,7 @@ fn log_config(config: &TopicConfig) -> LogConfig {
         segment_ms: config.segment_ms,
         index_interval_bytes: config.index_interval_bytes,
         segment_index_bytes: config.segment_index_bytes,
+        sync_before_roll: config.syncs_before_ack(),
     }
 }
 
