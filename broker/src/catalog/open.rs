@@ -99,6 +99,14 @@ fn tell(report: &RecoveryReport) {
         let (path, position, bytes) = (cut.path.display(), cut.position, cut.bytes);
         tracing::warn!(%path, position, bytes, reason = cut.reason, "a torn end was cut off the log");
     }
+    for hole in &report.set_aside {
+        let (path, position, bytes, reason) = (hole.path.display(), hole.position, hole.bytes, &hole.reason);
+        let (offset, next_offset, kept) = (hole.offset, hole.next_offset, hole.kept.display());
+        tracing::error!(
+            %path, position, bytes, offset, next_offset, %kept, reason,
+            "damage in the middle of the log was set aside; all behind it stays"
+        );
+    }
     for gap in &report.gaps {
         tracing::error!(?gap, "offsets are missing in the log; the records around them are served");
     }
