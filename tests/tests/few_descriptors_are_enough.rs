@@ -1,88 +1,65 @@
-//! A process may have few descriptors left. Who takes them keeps others out, but stops neither the broker nor what it
-//! has open, and nothing that was acknowledged is lost.
+//! A process may be allowed few descriptors. Clients that would take them all are kept out in time, and whoever is
+//! connected writes and reads more partitions than could be open at once.
 
-use bytes::Bytes;
-use rustix::process::{Pid, Resource, getrlimit, prlimit};
-use sendlog_tests::kafka::{Produce, ProduceFailure};
-use sendlog_tests::ledger::Ledger;
-use sendlog_tests::{Broker, BrokerOptions, Kafka, batches, vitals};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
 
-/// More than a topic's first append, or a roll, opens.
-const SPARE_MAX: u64 = 16;
+use rustix::process::Signal;
+use sendlog_tests::process::Process;
+use sendlog_tests::{Kafka, batches, broker_binary};
+use tempfile::TempDir;
 
-/// Leaves so many descriptors free, from none to enough, and appends to a new topic and to a full segment.
+const DESCRIPTORS: usize = 128;
+/// More than may connect.
+const CROWD: usize = 300;
+/// More than may be open.
+const TOPICS: usize = 150;
+/// Ends a test whose broker neither starts nor stops.
+const LIMIT: Duration = Duration::from_secs(60);
+
 #[test]
-fn appends_with_few_descriptors_are_made_or_refused() {
-    let mut broker = Broker::start(BrokerOptions::default());
-    let mut kafka = Kafka::open(broker.address());
-    kafka.create_topic("rolled", 1, &[("segment.bytes", "2048"), ("retention.ms", "-1")]);
-    let mut rolled = Ledger::default();
-    let mut made = 0;
-    for spare in 0..=SPARE_MAX {
-        let name = format!("new-{spare}");
-        kafka.create_topic(&name, 1, &[]);
-        let mut new = Ledger::default();
-        limit_descriptors(&broker, Some(spare));
-        for index in 0..3 {
-            append(&mut kafka, "rolled", &mut rolled, &batches::sized(&format!("{spare} {index}"), 900));
+fn a_crowd_takes_no_descriptors_from_the_log() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let names: Vec<String> = (0..TOPICS).map(|number| format!("topic-{number}")).collect();
+    for has_crowd in [false, true] {
+        let (mut broker, address) = start(&folder);
+        let mut kafka = Kafka::open(address);
+        if !has_crowd {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            kafka.create_topics(&names, 1, &[("segment.bytes", "2048"), ("retention.ms", "-1")]);
         }
-        append(&mut kafka, &name, &mut new, &batches::of(&[&name]));
-        made += new.acknowledged();
-        limit_descriptors(&broker, None);
-
-        new.check(&kafka.read_all(&name, 0));
-        rolled.check(&kafka.read_all("rolled", 0));
-        let end = kafka.offset(&name, -1);
-        assert_eq!(kafka.produce(&name, &batches::of(&["enough again"])), end, "with {spare} spare ones");
-    }
-    assert!(0 < made, "{SPARE_MAX} descriptors are enough for a new topic");
-    let log = kafka.read_all("rolled", 0);
-    assert_eq!(broker.terminate().code(), Some(0), "{}", broker.stderr().text());
-    broker.restart();
-    assert_eq!(Kafka::open(broker.address()).read_all("rolled", 0), log);
-}
-
-/// Clients that take all there are.
-#[test]
-fn a_crowd_of_clients_stops_no_one_who_is_connected() {
-    let mut broker = Broker::start(BrokerOptions::default());
-    let mut kafka = Kafka::open(broker.address());
-    let names = ["one", "two", "three", "four", "five", "six"];
-    kafka.create_topics(&names, 1, &[("segment.bytes", "2048"), ("retention.ms", "-1")]);
-    limit_descriptors(&broker, Some(30));
-    let crowd: Vec<_> = (0..100).map(|_| Kafka::open(broker.address())).collect();
-    let mut ledgers = names.map(|_| Ledger::default());
-    for round in 0..10 {
-        for (name, ledger) in names.iter().zip(&mut ledgers) {
-            append(&mut kafka, name, ledger, &batches::sized(&format!("{name} {round}"), 900));
+        let crowd: Vec<_> = (0..if has_crowd { CROWD } else { 0 }).map(|_| Kafka::open(address)).collect();
+        for round in 0..4 {
+            for name in &names {
+                kafka.produce(name, &batches::sized(&format!("{name} {round}"), 900));
+            }
         }
-    }
-    drop(crowd);
-    limit_descriptors(&broker, None);
-    for (name, ledger) in names.iter().zip(&ledgers) {
-        ledger.check(&kafka.read_all(name, 0));
-        let end = kafka.offset(name, -1);
-        assert_eq!(kafka.produce(name, &batches::of(&["after the crowd"])), end);
-    }
-    assert_eq!(broker.terminate().code(), Some(0), "{}", broker.stderr().text());
-}
-
-/// The batch is acknowledged or refused; the connection stays.
-fn append(kafka: &mut Kafka, topic: &str, ledger: &mut Ledger, batch: &Bytes) {
-    ledger.send(batch);
-    match kafka.try_produce(Produce::to(topic), batch) {
-        Ok(offset) => ledger.acknowledge(batch, offset),
-        Err(ProduceFailure::Refused(_)) => {}
-        Err(ProduceFailure::Closed(error)) => panic!("{topic}: an open connection stays: {error}"),
+        drop(crowd);
+        for name in &names {
+            let log = kafka.read_all(name, 0);
+            assert_eq!(batches::assert_dense(&log, 0), if has_crowd { 8 } else { 4 });
+            let named = |batch| batches::values(batch)[0].starts_with(format!("{name} ").as_bytes());
+            assert!(log.iter().all(named), "{name}");
+        }
+        broker.signal(Signal::TERM).expect("it takes signals");
+        let status = broker.wait(LIMIT).expect("it can be waited for").expect("it ends");
+        let log = broker.stderr().text();
+        assert!(status.success() && !log.contains("Too many open files"), "{status}:\n{log}");
     }
 }
 
-/// Lets the broker open so many descriptors beside those that it has; without a number, as many as this process may.
-fn limit_descriptors(broker: &Broker, spare: Option<u64>) {
-    let process = i32::try_from(broker.process_id()).ok().and_then(Pid::from_raw);
-    let mut limit = getrlimit(Resource::Nofile);
-    // Every descriptor below the highest one is in use, or nearly.
-    limit.current =
-        spare.map_or(limit.maximum, |spare| Some(vitals::descriptors(broker.process_id()) as u64 + spare));
-    prlimit(process, Resource::Nofile, limit).expect("a child's limit can be lowered and raised");
+/// Starts a broker that can open so many descriptors and no more.
+fn start(folder: &TempDir) -> (Process, SocketAddr) {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$@\""), "sh"]);
+    command.arg(broker_binary::path()).arg("--data-dir").arg(folder.path().join("data"));
+    let broker = Process::spawn(command.args(["--listen", "127.0.0.1:0"])).expect("sh runs");
+    let address = |output: &str| {
+        let (complete, _) = output.rsplit_once('\n')?;
+        complete.lines().find_map(|line| line.trim().strip_prefix("address"))?.trim().parse().ok()
+    };
+    let address = broker.stdout().wait_for(LIMIT, address);
+    let address = address.unwrap_or_else(|| panic!("the broker starts:\n{}", broker.stderr().text()));
+    (broker, address)
 }
