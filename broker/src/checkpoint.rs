@@ -10,9 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::partition::{BatchSeen, Partition, ProducerEntry};
-use crate::storage::state_file::{self, StateKind};
-use crate::storage::{FileSystem, PartitionCheckpoint, Resume, StorageError};
+use crate::partition::{Appender, BatchSeen, Checkpoint, Partition, ProducerEntry};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::data_dir::LastEnd;
+use crate::storage::error::StorageError;
+use crate::storage::files::FileSystem;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::Resume;
+use crate::storage::state_file::{self, StateFileError, StateKind};
 
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "checkpoint.state";
@@ -25,6 +30,7 @@ struct Entry {
     index: i32,
     log: PartitionCheckpoint,
     producers: Vec<Producer>,
+    epochs: LeaderEpochs,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,21 +51,52 @@ struct Batch {
 }
 
 /// What the checkpoint of the last run says, to open partitions with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Restored {
-    is_clean: bool,
+    last_end: LastEnd,
+    now_ms: i64,
     entries: HashMap<(Uuid, i32), Entry>,
 }
 
+/// What one partition is opened with.
+#[derive(Debug)]
+pub struct RestoredPartition {
+    /// How far its log can be believed.
+    pub resume: Resume,
+    /// Producers as of the checkpoint.
+    pub producers: Vec<(i64, ProducerEntry)>,
+    /// Leader epochs as of the checkpoint.
+    pub epochs: LeaderEpochs,
+}
+
 impl Restored {
-    /// How to open a partition, and its producers. Each is taken once.
-    pub fn take(&mut self, topic_id: Uuid, index: i32) -> (Resume, Vec<(i64, ProducerEntry)>) {
-        match (self.entries.remove(&(topic_id, index)), self.is_clean) {
-            (Some(entry), true) => (Resume::Clean(entry.log), restore(entry.producers)),
-            (Some(entry), false) => (Resume::Dirty(Some(entry.log)), restore(entry.producers)),
-            (None, true) => (Resume::Fresh, Vec::new()),
-            (None, false) => (Resume::Dirty(None), Vec::new()),
-        }
+    /// How to open a partition. Each is taken once.
+    pub fn take(&mut self, topic_id: Uuid, index: i32) -> RestoredPartition {
+        let entry = self.entries.remove(&(topic_id, index));
+        let (log, producers, epochs) = match entry {
+            Some(entry) => (Some(entry.log), restore(entry.producers), entry.epochs),
+            None => (None, Vec::new(), LeaderEpochs::default()),
+        };
+        let resume = match (self.last_end, log) {
+            (LastEnd::Clean, Some(log)) => Resume::Clean(log),
+            (LastEnd::Clean | LastEnd::New, None) => Resume::Fresh,
+            (end, checkpoint) => {
+                let distrust_cache = end == LastEnd::WriteFailed;
+                Resume::Dirty { checkpoint, distrust_cache, now_ms: self.now_ms }
+            }
+        };
+        RestoredPartition { resume, producers, epochs }
+    }
+
+    fn scan_all(last_end: LastEnd, now_ms: i64, reason: &str) -> Self {
+        tracing::warn!(reason, "every log is scanned from its start");
+        let last_end = if last_end == LastEnd::WriteFailed { last_end } else { LastEnd::Crash };
+        Self { last_end, now_ms, entries: HashMap::new() }
+    }
+
+    /// Whether logs are walked, so that a checkpoint is due when they are open.
+    pub fn needs_recovery(&self) -> bool {
+        !matches!(self.last_end, LastEnd::Clean | LastEnd::New)
     }
 }
 
@@ -73,8 +110,7 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// A checkpointer for a data directory, and what the last run left in it. `is_clean` says that
-    /// the last run ended in order.
+    /// A checkpointer for a data directory, and what the last run left in it.
     ///
     /// A checkpoint that cannot be read counts as missing: everything is scanned then.
     ///
@@ -83,50 +119,96 @@ impl Checkpointer {
     pub fn open(
         files: &Arc<dyn FileSystem>,
         data_dir: &std::path::Path,
-        is_clean: bool,
+        last_end: LastEnd,
+        now_ms: i64,
     ) -> Result<(Self, Restored), StorageError> {
         let path = data_dir.join(FILE_NAME);
         let restored = match state_file::load::<Vec<Entry>>(files.as_ref(), &path, KIND) {
             Ok(Some(entries)) => {
                 let keyed = entries.into_iter().map(|e| ((Uuid::from_bytes(e.topic_id), e.index), e));
-                Restored { is_clean, entries: keyed.collect() }
+                Restored { last_end, now_ms, entries: keyed.collect() }
             }
-            Ok(None) => Restored::default(),
-            Err(error) if error.is_damaged() => {
-                tracing::warn!(%error, "the checkpoint is not used: all logs are scanned");
-                Restored::default()
+            Ok(None) if last_end == LastEnd::New => Restored { last_end, now_ms, entries: HashMap::new() },
+            Ok(None) => Restored::scan_all(last_end, now_ms, "there is no checkpoint"),
+            Err(StateFileError::Io { path, op, source }) => {
+                return Err(StorageError::Io { path, op, source });
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Restored::scan_all(last_end, now_ms, &error.to_string()),
         };
         let files = Arc::clone(files);
         Ok((Self { files, path, writing: Mutex::new(()) }, restored))
     }
 
-    /// Writes the state of `partitions`, which must be all there are; durable on return.
+    /// Saves the state of `partitions`, which must be all there are, once it is durable; and deletes
+    /// the segments that are below their logs' starts then. Waits for the disk.
     ///
     /// # Errors
-    /// [`StorageError`] if the file could not be replaced; the one before is still there then.
-    pub fn write(&self, partitions: impl Iterator<Item = Arc<Partition>>) -> Result<(), StorageError> {
+    /// [`StorageError`] if the file could not be replaced, or a write failed before: the checkpoint
+    /// before this one stays then.
+    pub fn write(
+        &self,
+        partitions: impl Iterator<Item = Arc<Partition>>,
+        appender: &Appender,
+    ) -> Result<(), StorageError> {
+        self.save(partitions, Some(appender))
+    }
+
+    /// The same when no append can come any more and all is durable; with `is_final` segments are listed, so
+    /// that the next start need not look at them.
+    ///
+    /// # Errors
+    /// As [`Checkpointer::write`].
+    pub fn write_quiet(&self, partitions: impl Iterator<Item = Arc<Partition>>) -> Result<(), StorageError> {
+        self.save(partitions, None)
+    }
+
+    fn save(
+        &self,
+        partitions: impl Iterator<Item = Arc<Partition>>,
+        appender: Option<&Appender>,
+    ) -> Result<(), StorageError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries: Vec<Entry> = partitions.filter_map(|partition| entry(&partition)).collect();
-        Ok(state_file::save(self.files.as_ref(), &self.path, KIND, &entries)?)
+        let (mut entries, mut saved) = (Vec::new(), Vec::new());
+        for partition in partitions {
+            if let Some(mut checkpoint) = partition.checkpoint(appender.is_none())? {
+                entries.push(entry(&partition, &mut checkpoint));
+                saved.push((partition, checkpoint));
+            }
+        }
+        if let Some(appender) = appender {
+            let undurable = saved
+                .iter()
+                .filter(|(partition, checkpoint)| !partition.is_durable(checkpoint.log.end_offset));
+            let syncs: Vec<_> =
+                undurable.map(|(partition, _)| appender.sync(Arc::clone(partition))).collect();
+            for sync in syncs {
+                // A sync that was dropped or refused is a broker that stops: nothing is saved.
+                let refused = || StorageError::Poisoned { dir: self.path.clone() };
+                sync.blocking_recv().map_err(|_| refused())?.map_err(|_| refused())?;
+            }
+        }
+        state_file::save(self.files.as_ref(), &self.path, KIND, &entries)?;
+        for (partition, checkpoint) in saved {
+            partition.checkpoint_saved(checkpoint)?;
+        }
+        Ok(())
     }
 }
 
-fn entry(partition: &Partition) -> Option<Entry> {
-    let checkpoint = partition.checkpoint()?;
-    let producers = checkpoint.producers.into_iter().map(|(id, entry)| Producer {
+fn entry(partition: &Partition, checkpoint: &mut Checkpoint) -> Entry {
+    let producers = std::mem::take(&mut checkpoint.producers).into_iter().map(|(id, entry)| Producer {
         id,
         epoch: entry.epoch,
         last_append_ms: entry.last_append_ms,
         batches: entry.batches.iter().map(batch).collect(),
     });
-    Some(Entry {
+    Entry {
         topic_id: *partition.topic_id().as_bytes(),
         index: partition.index(),
         producers: producers.collect(),
-        log: checkpoint.log,
-    })
+        log: checkpoint.log.clone(),
+        epochs: std::mem::take(&mut checkpoint.epochs),
+    }
 }
 
 fn batch(seen: &BatchSeen) -> Batch {

@@ -56,7 +56,10 @@ async fn write_checkpoints(context: Arc<Context>) {
         }
         written_bytes = bytes;
         let job = Arc::clone(&context);
-        run("the checkpoint was not written", move || job.checkpointer.write(job.catalog.partitions())).await;
+        run("the checkpoint was not written", move || {
+            job.checkpointer.write(job.catalog.partitions(), &job.appender)
+        })
+        .await;
         written_at = Instant::now();
     }
 }
@@ -83,7 +86,10 @@ async fn apply_retention(context: Arc<Context>) {
                 }
                 removed += count;
             }
-            if removed == 0 { Ok(()) } else { job.checkpointer.write(job.catalog.partitions()) }
+            if 0 < removed {
+                job.checkpointer.write(job.catalog.partitions(), &job.appender)?;
+            }
+            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
         })
         .await;
     }

@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 /// Logs go to stderr; stdout has the start message only.
 fn start_logging(config: &Config) {
     let level = LevelFilter::from_level(config.log_level);
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Human => lines.init(),
         LogFormat::Json => lines.json().init(),

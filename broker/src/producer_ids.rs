@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::error::StorageError;
+use crate::storage::files::FileSystem;
 use crate::storage::state_file::{self, StateKind};
-use crate::storage::{FileSystem, StorageError};
 
 /// Ids reserved at a time.
 const BLOCK_SIZE: i64 = 1000;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
@@ -16,11 +17,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
-use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv};
+use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
+use crate::storage::data_dir::{DataDir, DataDirError};
+use crate::storage::error::StorageError;
+use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::flush::Flusher;
-use crate::storage::{DataDir, RealFs, StorageError};
+use crate::storage::store::Store;
 
 /// Threads that may wait for cold data at a time.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -28,13 +32,19 @@ const BLOCKING_THREADS_MAX: usize = 64;
 /// Stack of the runtime's threads.
 const STACK_BYTES: usize = 1 << 20;
 
+/// Segments that may hold descriptors and maps at a time.
+const OPEN_SEGMENTS_MAX: usize = 4096;
+
 /// Producers remembered per partition.
 const PRODUCERS_MAX: usize = 10_000;
 
 /// Why the broker did not start, or stopped.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// The data directory or a log cannot be used.
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A log or a state file cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The topics cannot be read.
@@ -75,7 +85,7 @@ pub enum ServerError {
 /// [`ServerError`], with the way out.
 pub fn run(config: Config) -> Result<(), ServerError> {
     let started = Instant::now();
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("worker").thread_stack_size(STACK_BYTES);
     runtime.max_blocking_threads(BLOCKING_THREADS_MAX);
@@ -86,7 +96,8 @@ pub fn run(config: Config) -> Result<(), ServerError> {
     let result = runtime.block_on(async {
         let (stopper, stop) = stop::channel();
         let on_failure = stopper.clone();
-        let server = Server::start(Arc::new(config), stop.clone(), move || on_failure.stop()).await?;
+        let server =
+            Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
         stop_on_signals(stopper).map_err(ServerError::Start)?;
         // Nobody reads stdout of a daemon: that it cannot be written is no reason to end.
         let _ = server.announce(started.elapsed());
@@ -104,17 +115,19 @@ pub struct Server {
     address: SocketAddr,
     commit_threads: CommitThreads,
     flush_timer: Arc<FlushTimer>,
+    settler: Arc<Settler>,
     data_dir: DataDir,
 }
 
 impl Server {
-    /// Opens the data directory, recovers what needs it, and binds the address. `on_failure` is
-    /// called when a write or sync fails; it should make `stop` end.
+    /// Opens the data directory, recovers what needs it, and binds the address. `descriptors` is how
+    /// many this process may have. `on_failure` is called when a write or sync fails; it should make `stop` end.
     ///
     /// # Errors
     /// [`ServerError`] with the way out; the directory is as it was then.
     pub async fn start(
         config: Arc<Config>,
+        descriptors: usize,
         stop: Stop,
         on_failure: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ServerError> {
@@ -125,41 +138,54 @@ impl Server {
             tracing::warn!("{}", config.durability());
         }
         let (address, socket) = listen(&config)?;
-        let files: Arc<dyn crate::storage::FileSystem> = Arc::new(RealFs);
+        let files: Arc<dyn FileSystem> = Arc::new(RealFs);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let data_dir = DataDir::open(&files, &config.data_dir)?;
+        let data_dir = DataDir::open(Arc::clone(&files), &config.data_dir, Uuid::new_v4())?;
         let env = Arc::new(PartitionEnv {
-            files: Arc::clone(&files),
+            store: Store::new(Arc::clone(&files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
             data_dir: config.data_dir.clone(),
             clock: Arc::clone(&clock),
             producers_max: PRODUCERS_MAX,
         });
-        let (checkpointer, restored) = Checkpointer::open(&files, &config.data_dir, data_dir.was_clean())?;
+        let (checkpointer, restored) =
+            Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
+        let needs_recovery = restored.needs_recovery();
         let catalog = Arc::new(Catalog::open(env, Arc::clone(&config), restored)?);
-        // From here on a crash leaves a log that needs recovery.
-        data_dir.mark_in_use()?;
+        if needs_recovery {
+            // So that a crash right after this one does not walk the same batches again, and a new
+            // leader epoch stays.
+            checkpointer.write_quiet(catalog.partitions())?;
+        }
         let flush_timer = Arc::new(FlushTimer::default());
+        let settler = Arc::new(Settler::default());
         let flusher = Flusher::new(config.sync_threads);
-        let (appender, commit_threads) =
-            Appender::start(flusher, Arc::clone(&flush_timer), Arc::clone(&clock), on_failure)
-                .map_err(ServerError::Start)?;
+        let (appender, commit_threads) = Appender::start(
+            flusher,
+            Arc::clone(&flush_timer),
+            Arc::clone(&settler),
+            Arc::clone(&clock),
+            on_failure,
+        )
+        .map_err(ServerError::Start)?;
         let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir)?);
         let listener = Listener {
             socket,
             limits: Arc::new(limits(&config)),
             budget: Budget::new(config.queued_request_bytes_max),
-            connections_max: config.connections_max,
+            connections_max: config.connections_max.min(descriptors / 2),
             is_sendfile: config.sendfile,
         };
         let checkpointer = Arc::new(checkpointer);
-        let cluster_id = data_dir.cluster_id().to_owned();
-        let context = Context { config, cluster_id, catalog, clock, appender, checkpointer, producer_ids, stop };
+        let cluster_id = cluster_id(data_dir.cluster_id());
+        let context =
+            Context { config, cluster_id, catalog, clock, appender, checkpointer, producer_ids, stop };
         Ok(Self {
             context: Arc::new(context),
             listener,
             address,
             commit_threads,
             flush_timer,
+            settler,
             data_dir,
         })
     }
@@ -201,19 +227,27 @@ impl Server {
             let (appender, stop) = (context.appender.clone(), stop.clone());
             tokio::spawn(async move { flush_timer.run(appender, stop).await })
         };
+        let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
         let housekeeping = Housekeeping::start(&context);
         self.listener.run(Arc::clone(&context)).await;
         tracing::info!("stopping");
         let _ = flushing.await;
+        let _ = settling.await;
         housekeeping.finish().await;
-        let (data_dir, commit_threads) = (self.data_dir, self.commit_threads);
-        let closing = tokio::task::spawn_blocking(move || close(&context, data_dir, commit_threads));
+        let (data_dir, commit_threads, settler) = (self.data_dir, self.commit_threads, self.settler);
+        let closing =
+            tokio::task::spawn_blocking(move || close(&context, &data_dir, commit_threads, &settler));
         closing.await.map_err(|error| ServerError::Start(io::Error::other(error)))?
     }
 }
 
 /// Syncs what is not yet on disk, writes the last checkpoint and marks the directory clean.
-fn close(context: &Context, data_dir: DataDir, commit_threads: CommitThreads) -> Result<(), ServerError> {
+fn close(
+    context: &Context,
+    data_dir: &DataDir,
+    commit_threads: CommitThreads,
+    settler: &Settler,
+) -> Result<(), ServerError> {
     for partition in context.catalog.partitions() {
         if partition.is_undurable() {
             // Its answer is that the commit threads end without a failure.
@@ -222,15 +256,21 @@ fn close(context: &Context, data_dir: DataDir, commit_threads: CommitThreads) ->
     }
     commit_threads.finish();
     if let Some(failure) = context.appender.failure() {
+        if let Err(error) = data_dir.mark_failed() {
+            tracing::error!(%error, "the failure could not be noted in the data directory");
+        }
         return Err(ServerError::Failed(failure));
     }
-    for partition in context.catalog.partitions() {
-        partition.close()?;
-    }
-    context.checkpointer.write(context.catalog.partitions())?;
+    settler.settle_all();
+    context.checkpointer.write_quiet(context.catalog.partitions())?;
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
+}
+
+/// The id as Kafka writes it: 22 characters of URL-safe base64.
+fn cluster_id(id: Uuid) -> String {
+    crate::storage::partition_metadata::encode(id)
 }
 
 fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), ServerError> {
@@ -287,13 +327,15 @@ fn stop_on_signals(stopper: StopSender) -> io::Result<()> {
     Ok(())
 }
 
-/// A process often starts with 1,024 descriptors; connections and segments may need more.
-fn raise_descriptor_limit() {
+/// A process often starts with 1,024 descriptors; connections and segments may need more. Returns
+/// how many there may be: a quarter is for segments, half for connections, the rest is a reserve.
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
-

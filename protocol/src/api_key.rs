@@ -70,6 +70,13 @@ macro_rules! api_keys {
                 const KEY: ApiKey = ApiKey::$name;
                 type Response = $response;
             }
+
+            // Request and response change their form together, so one number serves both headers.
+            const _: () = assert!(
+                messages::$request::FLEXIBLE_FROM == <$response>::FLEXIBLE_FROM
+                    && *messages::$request::VERSIONS.start() == *<$response>::VERSIONS.start()
+                    && *messages::$request::VERSIONS.end() == *<$response>::VERSIONS.end()
+            );
         )*
     };
 }
@@ -92,4 +99,20 @@ api_keys! {
     IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest => messages::IncrementalAlterConfigsResponse;
     DescribeCluster = 60, DescribeClusterRequest => messages::DescribeClusterResponse;
     DescribeProducers = 61, DescribeProducersRequest => messages::DescribeProducersResponse;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_ascend_and_have_versions() {
+        assert!(ApiKey::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
+        for key in ApiKey::ALL {
+            assert_eq!(ApiKey::from_code(key.code()), Some(*key));
+            assert!(!key.versions().is_empty() && 0 <= *key.versions().start(), "{}", key.name());
+        }
+        assert_eq!(ApiKey::from_code(-1), None);
+        assert_eq!(ApiKey::from_code(71), None);
+    }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::schema::Kind;
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
-/// Elements that an array has room for when its first one arrives, or its count if that is lower.
-const RESERVED_MIN: usize = 4;
+/// Elements that an array has room for at least when its first one arrives, unless its count is lower.
+const ROOM_MIN: usize = 4;
 
 /// The version at hand, and whether it is a flexible one.
 #[derive(Debug, Clone, Copy)]
@@ -147,12 +147,16 @@ impl<T: Field> Nullable for Vec<T> {
         if remaining / T::size_min(layout).max(1) < count {
             return Err(DecodeError::CountTooLarge { count, remaining });
         }
-        // The count is possible, but an element takes more memory than its shortest form on the wire, so room for
-        // all of them would let a false count cost many times its frame. Room doubles as elements arrive instead.
-        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
+        // The count is possible, but an element takes more memory than its shortest form on the wire, so room
+        // for all of them would let a false count cost many times its frame. Room doubles as elements arrive
+        // instead.
+        let mut elements = Vec::new();
+        let mut room = count.min(remaining / size_of::<T>().max(1));
         for read in 0..count {
             if elements.capacity() <= read {
-                elements.reserve_exact(read.max(RESERVED_MIN).min(count - read));
+                room = room.max(read).max(ROOM_MIN).min(count - read);
+                input.charge_array(room.saturating_mul(size_of::<T>()))?;
+                elements.reserve_exact(room);
             }
             elements.push(T::read(input, layout)?);
         }

@@ -9,6 +9,13 @@ use uuid::Uuid;
 /// Longest string, in bytes, in either form; Kafka refuses longer ones too.
 const STRING_BYTES_MAX: usize = 0x7fff;
 
+/// Memory that the arrays of any input may take.
+const ARRAY_MEMORY_MIN: usize = 4 << 20;
+
+/// Memory that the arrays of an input may take besides, for each byte of it. Elements as clients send them
+/// take 1 to 5 bytes for each byte on the wire; an empty string in a compact array takes 24.
+const ARRAY_MEMORY_PER_BYTE: usize = 4;
+
 /// Why bytes are not the message that they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -27,6 +34,12 @@ pub enum DecodeError {
         count: usize,
         /// Bytes that were left.
         remaining: usize,
+    },
+    /// The arrays of a large input would take far more memory than the input, as honest ones do not.
+    #[error("arrays take more than {limit} bytes of memory")]
+    ArraysTooLarge {
+        /// Most that they may take.
+        limit: usize,
     },
     /// A length or count is negative and not the -1 of a null, or over the type's limit.
     #[error("invalid length {length}")]
@@ -95,6 +108,8 @@ pub enum EncodeError {
 #[derive(Debug, Clone)]
 pub struct Reader {
     bytes: Bytes,
+    array_memory: usize,
+    array_memory_limit: usize,
 }
 
 macro_rules! integers {
@@ -148,9 +163,14 @@ integers! {
 
 impl Reader {
     /// Starts at the first byte of `bytes`.
+    ///
+    /// The arrays read may take 4 MiB of memory, and 4 bytes more for each of `bytes`, so that a frame of the
+    /// largest size cannot become many times that.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes }
+        let array_memory_limit =
+            bytes.len().saturating_mul(ARRAY_MEMORY_PER_BYTE).saturating_add(ARRAY_MEMORY_MIN);
+        Self { bytes, array_memory: 0, array_memory_limit }
     }
 
     /// Bytes not read yet.
@@ -274,8 +294,19 @@ impl Reader {
         for _ in 0..count {
             let tag = self.unsigned_varint()?;
             let length = self.unsigned_varint()?;
-            let mut field = Reader::new(self.take(usize::try_from(length).unwrap_or(usize::MAX))?);
+            let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+            let mut field = Reader { bytes, ..*self };
             known(tag, &mut field)?;
+            self.array_memory = field.array_memory;
+        }
+        Ok(())
+    }
+
+    /// Counts memory that an array is about to take.
+    pub(crate) fn charge_array(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.array_memory = self.array_memory.saturating_add(bytes);
+        if self.array_memory_limit < self.array_memory {
+            return Err(DecodeError::ArraysTooLarge { limit: self.array_memory_limit });
         }
         Ok(())
     }

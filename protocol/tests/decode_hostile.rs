@@ -1,8 +1,10 @@
 //! Decoding input that means harm: no panic, and memory in proportion to the input.
 //!
 //! Every message in every version meets truncated, mutated, dense and random bytes and false counts, while an
-//! allocator counts. The bound is [`allowed`]: 64 bytes for each byte of input, and 1 KiB. The dearest byte is that of
-//! an empty string in an array, which becomes a `String` of 24 bytes in a `Vec` that doubles.
+//! allocator counts. The bound is [`allowed`]: 64 bytes for each byte of input and 1 KiB; and where that is
+//! less, one and a half times the 4 bytes for each byte and 4 MiB that a `Reader` grants to arrays. The
+//! dearest byte is that of an empty string in an array, which becomes a `String` of 24 bytes in a `Vec` that
+//! doubles.
 
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
@@ -16,14 +18,19 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sample::{Codec, codecs, for_each_body, put_length};
 use sendlog_protocol::header::RequestHeader;
-use sendlog_protocol::messages::MetadataRequest;
+use sendlog_protocol::messages::{
+    FetchPartition, FetchRequest, FetchTopic, MetadataRequest, MetadataRequestTopic, MetadataResponse,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
 use sendlog_protocol::schema::{Kind, Schema};
-use sendlog_protocol::wire::{DecodeError, Reader};
-use sendlog_protocol::{decode_body, frame};
+use sendlog_protocol::wire::{DecodeError, Reader, Writer};
+use sendlog_protocol::{Message, decode_body, frame};
 
 /// Most bytes that may be allocated at once while decoding.
 fn allowed(input: usize) -> isize {
-    isize::try_from(64 * input + 1024).expect("small inputs")
+    let arrays = (4 << 20) + 4 * input;
+    // What is not in arrays is strings, of which none is longer than its input.
+    isize::try_from((64 * input).min(arrays + arrays / 2 + input) + 1024).expect("small inputs")
 }
 
 /// Counts what a thread has allocated. A reallocation counts old and new at once, as if it always moved.
@@ -42,8 +49,8 @@ fn count(change: isize) {
     });
 }
 
-// SAFETY: every call is passed on to the system's allocator unchanged; counting does not allocate. The default
-// `realloc` and `alloc_zeroed` go through `alloc` and `dealloc`.
+// SAFETY: every call is passed on to the system's allocator unchanged; counting does not allocate. The
+// default `realloc` and `alloc_zeroed` go through `alloc` and `dealloc`.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
@@ -174,6 +181,63 @@ fn dense_arrays_stay_in_proportion() {
     });
     // The bound is not an empty one.
     assert!(20 < dearest, "{dearest}");
+}
+
+/// A frame as large as a broker may accept becomes no more than a few times its size.
+#[test]
+fn large_dense_arrays_are_refused() {
+    let mut refused = 0;
+    for_each_array(|codec, version, path| {
+        if version != *codec.versions.end() {
+            return;
+        }
+        let elements = 400_000;
+        let body = Dense { codec, version, target: path, count: elements, elements, out: Vec::new() }.body();
+        match decode(codec, version, body) {
+            Err(DecodeError::ArraysTooLarge { .. }) => refused += 1,
+            result => assert_eq!(result, Ok(()), "{} v{version} {path:?}", codec.name),
+        }
+    });
+    assert!(20 < refused, "{refused}");
+}
+
+#[test]
+fn large_honest_messages_are_read() {
+    let topic = |index| MetadataRequestTopic { name: Some(format!("topic{index}")), ..Default::default() };
+    let request = MetadataRequest { topics: Some((0..100_000).map(topic).collect()), ..Default::default() };
+    for version in MetadataRequest::VERSIONS {
+        assert_eq!(again(&request, version), request);
+    }
+    let partition = |partition_index| MetadataResponsePartition {
+        partition_index,
+        replica_nodes: vec![1],
+        isr_nodes: vec![1],
+        ..Default::default()
+    };
+    let topic = |index| MetadataResponseTopic {
+        name: Some(format!("topic{index}")),
+        partitions: (0..40).map(partition).collect(),
+        ..Default::default()
+    };
+    let response = MetadataResponse { topics: (0..5_000).map(topic).collect(), ..Default::default() };
+    for version in MetadataResponse::VERSIONS {
+        assert_eq!(again(&response, version).topics.len(), 5_000);
+    }
+    let topic = |index| FetchTopic {
+        topic: format!("topic{index}"),
+        partitions: vec![FetchPartition::default()],
+        ..Default::default()
+    };
+    let request = FetchRequest { topics: (0..100_000).map(topic).collect(), ..Default::default() };
+    for version in FetchRequest::VERSIONS {
+        assert_eq!(again(&request, version).topics.len(), 100_000);
+    }
+}
+
+fn again<M: Message>(message: &M, version: i16) -> M {
+    let mut out = Writer::new();
+    message.encode(&mut out, version).expect("encodes");
+    decode_body(out.into_bytes().freeze(), version).expect("decodes")
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Every message and version against the `kafka-protocol` crate, which is generated from Kafka's definitions.
 //!
-//! Random bodies go through both codecs: both must read the same values into fields of the same names, and both must
-//! write the body again bit for bit. So each reads what the other writes, and neither confuses two fields.
+//! Random bodies go through both codecs: both must read the same values into fields of the same names, and
+//! both must write the body again bit for bit. So each reads what the other writes, and neither confuses two
+//! fields.
 
 mod sample;
 
@@ -65,8 +66,9 @@ fn others() -> impl IntoIterator<Item = Other> {
     }
 }
 
-/// What `Debug` shows, without what differs by intent: names of structs, unknown tagged fields, fields of versions
-/// that ours does not have, and the default of nullable strings, which Kafka's generator makes empty.
+/// What `Debug` shows, without what differs by intent: names of structs, unknown tagged fields, fields of
+/// versions that ours does not have, and the default of nullable strings, which Kafka's generator makes
+/// empty.
 fn normal(shown: &str) -> String {
     let mut text = shown.replace(", unknown_tagged_fields: {}", "");
     for newer in [

@@ -7,7 +7,9 @@ use sendlog_tests::workshop;
 
 #[test]
 fn franz_go() {
-    conformance::run(Client { name: "franz-go", tools: &["go"] }, || workshop::go("franzgo").map(Command::new));
+    conformance::run(Client { name: "franz-go", tools: &["go"] }, || {
+        workshop::go("franzgo").map(Command::new)
+    });
 }
 
 #[test]

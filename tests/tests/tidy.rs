@@ -16,7 +16,10 @@ const UNSAFE_ALLOWED: &[&str] = &[
 
 /// `(folder or file under broker/src, modules of the crate that it must not name)`.
 const BROKER_LAYERS: &[(&str, &[&str])] = &[
-    ("storage", &["api", "catalog", "config", "housekeeping", "net", "partition", "producer_ids", "server", "stop"]),
+    (
+        "storage",
+        &["api", "catalog", "config", "housekeeping", "net", "partition", "producer_ids", "server", "stop"],
+    ),
     ("partition", &["api", "catalog", "housekeeping", "net", "producer_ids", "server"]),
     ("producer_ids.rs", &["api", "catalog", "housekeeping", "net", "server"]),
     ("catalog", &["api", "housekeeping", "net", "server"]),
@@ -118,13 +121,19 @@ fn layers_hold_in_the_broker() {
     let mut findings = Vec::new();
     for (layer, forbidden) in BROKER_LAYERS {
         let folder = format!("broker/src/{layer}");
-        let inside = |path: &str| path == folder || path.starts_with(&format!("{folder}/")) || path == format!("{folder}.rs");
+        let inside = |path: &str| {
+            path == folder || path.starts_with(&format!("{folder}/")) || path == format!("{folder}.rs")
+        };
         let files: Vec<&Source> = sources.iter().filter(|source| inside(&source.path)).collect();
         assert!(!files.is_empty(), "layer {layer} has no files: mend the table");
         for source in files {
             for (number, line) in source.code.iter().enumerate() {
                 for module in *forbidden {
-                    let names = [format!("crate::{module}::"), format!("crate::{module};"), format!("crate::{{{module}")];
+                    let names = [
+                        format!("crate::{module}::"),
+                        format!("crate::{module};"),
+                        format!("crate::{{{module}"),
+                    ];
                     if names.iter().any(|name| line.contains(name.as_str())) {
                         findings.push(format!("{}:{} uses {module}", source.path, number + 1));
                     }

@@ -11,6 +11,11 @@ use sendlog_protocol::frame::FrameError;
 use sendlog_protocol::wire::{DecodeError, EncodeError};
 use thiserror::Error;
 
+use super::log_limit::{Line, LogLimit};
+
+/// A broken or hostile client may come back at once, and many may.
+static LIMIT: LogLimit = LogLimit::new(20, Duration::from_secs(1));
+
 /// Why a connection is closed by the broker.
 #[derive(Debug, Error)]
 pub enum Close {
@@ -96,7 +101,13 @@ impl Close {
             Self::Socket(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 tracing::debug!(%peer, reason = %self, "connection lost");
             }
-            _ => tracing::warn!(%peer, reason = %self, "connection closed"),
+            _ => match LIMIT.line() {
+                Line::LeaveOut => {}
+                Line::Write { left_out: 0 } => tracing::warn!(%peer, reason = %self, "connection closed"),
+                Line::Write { left_out } => {
+                    tracing::warn!(%peer, reason = %self, left_out, "connection closed, like others before");
+                }
+            },
         }
     }
 }

@@ -5,11 +5,12 @@ use std::future::Future;
 use bytes::Bytes;
 use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::header::RequestHeader;
+use sendlog_protocol::messages::ApiVersionsRequest;
 use sendlog_protocol::wire::Reader;
 use sendlog_protocol::{Message, Piece, Request, decode_body, encode_response};
 
 use super::{Close, Context, Session};
-use crate::storage::FileSlice;
+use crate::storage::file_slice::FileSlice;
 
 /// What goes back to the client.
 #[derive(Debug)]
@@ -43,10 +44,8 @@ impl Incoming {
     pub fn parse(frame: Bytes) -> Result<Self, Close> {
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader).map_err(Close::Header)?;
-        let key = ApiKey::from_code(header.api_key).ok_or(Close::Unsupported {
-            key: header.api_key,
-            version: header.api_version,
-        })?;
+        let key = ApiKey::from_code(header.api_key)
+            .ok_or(Close::Unsupported { key: header.api_key, version: header.api_version })?;
         Ok(Self { header, key, body: reader.into_remaining() })
     }
 
@@ -154,7 +153,7 @@ fn api_versions(context: &Context, session: &Session, mut incoming: Incoming) ->
         incoming.header.api_version = 0;
         return incoming.encode(&super::api_versions::unsupported());
     }
-    let request = incoming.decode()?;
+    let request: ApiVersionsRequest = incoming.decode()?;
     let version = incoming.header.api_version;
-    incoming.encode(&super::api_versions::handle(context, session, version, request))
+    incoming.encode(&super::api_versions::handle(context, session, version, &request))
 }

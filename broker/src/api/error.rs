@@ -4,7 +4,7 @@ use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::records::{BatchError, BatchErrorKind};
 
 use crate::partition::{AppendError, DeleteRecordsError, ReadError, SequenceError};
-use crate::storage::StorageError;
+use crate::storage::error::{self, StorageError};
 
 /// The code that a client gets for `error`.
 pub fn of_append(error: &AppendError) -> ErrorCode {
@@ -36,14 +36,18 @@ pub fn of_read(error: &ReadError) -> ErrorCode {
         ReadError::Deleted => ErrorCode::UnknownTopicOrPartition,
         ReadError::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
         ReadError::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
-        ReadError::Storage(error) => of_storage(error),
+        ReadError::Log(error::ReadError::OutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+        ReadError::Log(error::ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
+        ReadError::Log(error::ReadError::Io { .. } | error::ReadError::WouldBlock) => {
+            ErrorCode::KafkaStorageError
+        }
     }
 }
 
 /// The code that a client gets for records that could not be deleted.
 pub fn of_delete_records(error: &DeleteRecordsError) -> ErrorCode {
     match error {
-        DeleteRecordsError::OutOfRange => ErrorCode::OffsetOutOfRange,
+        DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         DeleteRecordsError::Deleted => ErrorCode::UnknownTopicOrPartition,
         DeleteRecordsError::Storage(error) => of_storage(error),
     }
@@ -51,5 +55,12 @@ pub fn of_delete_records(error: &DeleteRecordsError) -> ErrorCode {
 
 /// The code that a client gets for a failure of the storage: damage is told apart from the rest.
 pub fn of_storage(error: &StorageError) -> ErrorCode {
-    if error.is_corrupt() { ErrorCode::CorruptMessage } else { ErrorCode::KafkaStorageError }
+    match error {
+        StorageError::Corrupt { .. } => ErrorCode::CorruptMessage,
+        StorageError::Full { .. }
+        | StorageError::Io { .. }
+        | StorageError::Poisoned { .. }
+        | StorageError::ForeignPartition { .. }
+        | StorageError::State(_) => ErrorCode::KafkaStorageError,
+    }
 }

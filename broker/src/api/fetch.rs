@@ -12,16 +12,18 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendlog_protocol::RecordSet;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    DivergingEpoch, FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
+    DivergingEpoch, FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
+    PartitionData,
 };
-use sendlog_protocol::RecordSet;
 use tokio::time::Instant;
 
 use super::{Context, Session, error};
 use crate::partition::{Partition, Read, ReadError, ReadRequest, Waiter};
-use crate::storage::{FileSlice, IoMode};
+use crate::storage::file_slice::FileSlice;
+use crate::storage::files::IoMode;
 
 /// Advertised and served.
 pub const VERSIONS: RangeInclusive<i16> = 4..=17;
@@ -31,6 +33,12 @@ const FIRST_WITH_TOPIC_IDS: i16 = 13;
 
 /// A wait of the client's choice ends after this all the same.
 const WAIT_MAX: Duration = Duration::from_secs(300);
+
+impl RecordSet for FileSlice {
+    fn len(&self) -> usize {
+        FileSlice::len(self)
+    }
+}
 
 type Response = FetchResponse<FileSlice>;
 
@@ -51,26 +59,23 @@ pub async fn handle(context: &Context, session: &Session, version: i16, request:
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = Instant::now() + wait;
     let waiter = Waiter::default();
-    loop {
+    let mut is_over = wait.is_zero();
+    let found = loop {
         // Parked before looking: see partition/waiters.rs.
-        let parked = Parked::park(&wanted, &waiter);
+        let _parked = Parked::park(&wanted, &waiter);
         let found = read_all(context, &request, &wanted).await;
-        let is_enough = found.is_final || request.min_bytes <= saturating_i32(found.bytes);
-        if is_enough || context.stop.is_stopped() || deadline <= Instant::now() {
-            drop(parked);
-            return respond(&request.topics, wanted, found.results);
+        if found.is_final || request.min_bytes <= saturating_i32(found.bytes) || is_over {
+            break found;
         }
         drop(found);
-        tokio::select! {
-            () = waiter.notified() => {}
-            () = tokio::time::sleep_until(deadline) => {}
-            () = context.stop.stopped() => {}
-            () = session.until_reading_ended() => {
-                let found = read_all(context, &request, &wanted).await;
-                return respond(&request.topics, wanted, found.results);
-            }
-        }
-    }
+        is_over = tokio::select! {
+            () = waiter.notified() => false,
+            () = tokio::time::sleep_until(deadline) => true,
+            () = context.stop.stopped() => true,
+            () = session.until_reading_ended() => true,
+        };
+    };
+    respond(&request.topics, wanted, found.results)
 }
 
 fn refused(code: ErrorCode) -> Response {
@@ -145,7 +150,7 @@ async fn read_all(context: &Context, request: &FetchRequest, wanted: &[Wanted]) 
         };
         match &result {
             Ok(Answered::Read(read)) => {
-                found.bytes += read.records.as_ref().map_or(0, RecordSet::len);
+                found.bytes += read.records.as_ref().map_or(0, FileSlice::len);
             }
             Ok(Answered::Diverging(..)) | Err(_) => found.is_final = true,
         }
@@ -192,9 +197,9 @@ async fn read_somewhere(partition: &Arc<Partition>, request: ReadRequest) -> Res
 }
 
 fn refuse(partition: &Partition, wanted: &FetchPartition, read_error: &ReadError) -> ErrorCode {
-    if let ReadError::Storage(storage_error) = read_error {
+    if let ReadError::Log(log_error) = read_error {
         let (topic, index, offset) = (partition.topic(), partition.index(), wanted.fetch_offset);
-        tracing::error!(%topic, index, offset, error = %storage_error, "a fetch could not be served");
+        tracing::error!(%topic, index, offset, error = %log_error, "a fetch could not be served");
     }
     error::of_read(read_error)
 }
@@ -207,14 +212,17 @@ fn diverging(partition: &Partition, wanted: &FetchPartition) -> Result<Option<Di
     if end.end_offset < 0 {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    let is_diverging =
-        end.leader_epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset;
+    let is_diverging = end.leader_epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset;
     let epoch_end = || DivergingEpoch { epoch: end.leader_epoch, end_offset: end.end_offset };
     Ok(is_diverging.then(epoch_end))
 }
 
 /// Every partition that was asked for, and no other, in the order of the request.
-fn respond(topics: &[FetchTopic], wanted: Vec<Wanted>, results: Vec<Result<Answered, ErrorCode>>) -> Response {
+fn respond(
+    topics: &[FetchTopic],
+    wanted: Vec<Wanted>,
+    results: Vec<Result<Answered, ErrorCode>>,
+) -> Response {
     let mut responses: Vec<FetchableTopicResponse<FileSlice>> = topics
         .iter()
         .map(|topic| FetchableTopicResponse {

@@ -4,8 +4,11 @@
 //! and has `VERSIONS` (what ApiVersions advertises) and `handle`.
 
 mod alter_configs;
+mod alteration;
 mod api_versions;
 mod close;
+mod config_entries;
+mod config_resource;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -20,10 +23,15 @@ mod fetch;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
+mod log_limit;
 mod metadata;
 mod offset_for_leader_epoch;
+mod placement;
 mod produce;
+mod refusal;
 mod session;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 

@@ -25,7 +25,8 @@ pub async fn handle(
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|wanted| look_up(context, &topic.topic, wanted)).collect();
+        let partitions =
+            topic.partitions.iter().map(|wanted| look_up(context, &topic.topic, wanted)).collect();
         OffsetForLeaderTopicResult { topic: topic.topic, partitions }
     });
     OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }

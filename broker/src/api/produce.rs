@@ -14,8 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
 use sendlog_protocol::records::{self, BatchError, BatchHeader, Compression, ProduceLimits};
 use tokio::sync::oneshot;
@@ -132,7 +132,11 @@ async fn queue(
 }
 
 /// Everything that consumers rely on. A batch that they could not read would stop them all.
-async fn check(context: &Context, partition: &Arc<Partition>, bytes: Bytes) -> Result<BatchHeader, BatchError> {
+async fn check(
+    context: &Context,
+    partition: &Arc<Partition>,
+    bytes: Bytes,
+) -> Result<BatchHeader, BatchError> {
     let limits = limits(context, partition);
     let is_compressed = BatchHeader::read(&bytes).is_ok_and(|header| {
         header.attributes.compression().is_ok_and(|compression| compression != Compression::None)
@@ -205,9 +209,7 @@ async fn answer(index: i32, outcome: Outcome) -> PartitionProduceResponse {
                     ..Default::default()
                 };
             }
-            Err(append_error) => {
-                Refusal::because(error::of_append(&append_error), append_error.to_string())
-            }
+            Err(append_error) => Refusal::because(error::of_append(&append_error), append_error.to_string()),
         },
     };
     let record_errors = refusal.records.into_iter().map(|batch_index| BatchIndexAndErrorMessage {

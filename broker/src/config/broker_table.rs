@@ -418,6 +418,13 @@ const NETWORK: &[Setting] = &[
          and local networks `cubic` can be twice as fast as `bbr`.",
     ),
     row(
+        "sendlog.request.topics.max",
+        int(1, 1_000_000),
+        Some("10000"),
+        "topics",
+        "Topics, or other resources, in one administrative request; a longer one is refused with INVALID_REQUEST.",
+    ),
+    row(
         "sendlog.shutdown.timeout.ms",
         long(0, LONG_MAX),
         Some("10000"),

@@ -96,6 +96,8 @@ pub struct Config {
     pub inflight_bytes_max: usize,
     /// `sendlog.socket.congestion.control`.
     pub congestion_control: Option<String>,
+    /// `sendlog.request.topics.max`.
+    pub request_topics_max: usize,
     /// `sendlog.shutdown.timeout.ms`.
     pub shutdown_timeout_ms: u64,
     /// `sendlog.log.format`.
@@ -200,6 +202,7 @@ impl Config {
             inflight_requests_max: settings.number("sendlog.inflight.requests.max"),
             inflight_bytes_max: settings.number("sendlog.inflight.bytes.max"),
             congestion_control: settings.read("sendlog.socket.congestion.control", congestion_control)?,
+            request_topics_max: settings.number("sendlog.request.topics.max"),
             shutdown_timeout_ms: settings.number("sendlog.shutdown.timeout.ms"),
             log_format: match settings.value("sendlog.log.format") {
                 Some("json") => LogFormat::Json,

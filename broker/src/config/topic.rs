@@ -83,6 +83,14 @@ pub enum TopicConfigError {
         /// Why.
         reason: String,
     },
+    /// Only lists have items to add and take out.
+    #[error("Can't {operation} to key {name} because its type is not LIST.")]
+    NotAList {
+        /// `APPEND` or `SUBTRACT`.
+        operation: &'static str,
+        /// The setting.
+        name: &'static str,
+    },
     /// Two settings contradict each other.
     #[error("conflict topic config setting {0}")]
     Conflict(String),
@@ -160,15 +168,23 @@ impl TopicConfig {
     }
 }
 
+/// The setting with this name.
+///
+/// # Errors
+/// [`TopicConfigError::Unknown`].
+pub fn known(name: &str) -> Result<&'static TopicSetting, TopicConfigError> {
+    topic_table::find(name).ok_or_else(|| {
+        let names = TOPIC_SETTINGS.iter().map(|known| known.setting.name);
+        TopicConfigError::Unknown { name: name.chars().take(249).collect(), nearest: nearest(name, names) }
+    })
+}
+
 /// Whether a topic may set `name` to `value`.
 ///
 /// # Errors
 /// A name that no topic setting has, no value at all, and a value that is out of bounds or cannot be served.
 pub fn check(name: &str, value: Option<&str>) -> Result<&'static TopicSetting, TopicConfigError> {
-    let Some(found) = topic_table::find(name) else {
-        let known = TOPIC_SETTINGS.iter().map(|known| known.setting.name);
-        return Err(TopicConfigError::Unknown { name: name.to_owned(), nearest: nearest(name, known) });
-    };
+    let found = known(name)?;
     let Some(value) = value else { return Err(TopicConfigError::Null(name.to_owned())) };
     let invalid = |reason: String| TopicConfigError::Invalid {
         name: found.setting.name,

@@ -161,9 +161,9 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "records",
         &[same("log.flush.interval.messages"), same("sendlog.flush")],
         Support::Full,
-        "1: every acknowledged record is on disk before the acknowledgement. More: it is acknowledged \
-         from memory, and a sync starts when so many records wait for one; a crash of the machine may \
-         lose those. Default: 1 with --flush sync unless the topic sets `flush.ms`, else \
+        "1: every acknowledged record is on disk before the acknowledgement. N: records are acknowledged from memory \
+         until N wait for a sync; the one that makes it N waits for a sync of them all. A crash of the machine may \
+         lose those that wait. Default: 1 with --flush sync unless the topic sets `flush.ms`, else \
          9223372036854775807.",
     ),
     row(

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use super::budget::{Budget, Charge};
 use super::transmit::{Path, Transmitter};
 use crate::api::{self, Answer, Close, Context, Incoming, Session};
-use crate::storage::FileSlice;
+use crate::storage::file_slice::FileSlice;
 
 /// What a connection may use before it has proved anything.
 const FIRST_READ_BYTES: usize = 16 << 10;

@@ -1,7 +1,7 @@
 //! The socket: accept, frame, answer in order, transmit.
 //!
 //! This layer knows bytes and order. What a request means is `api`'s business; of storage it
-//! knows a [`FileSlice`](crate::storage::FileSlice) to transmit, and nothing else.
+//! knows a [`FileSlice`](crate::storage::file_slice::FileSlice) to transmit, and nothing else.
 
 mod budget;
 mod connection;

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustix::net::SendFlags;
-use sendlog_protocol::{Piece, RecordSet};
+use sendlog_protocol::Piece;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::storage::FileSlice;
+use crate::storage::file_slice::FileSlice;
 
 /// Bytes asked of one `sendfile` call: large enough to be efficient, and short enough that a call
 /// does not hold a worker for long.
@@ -123,7 +123,7 @@ impl Transmitter {
             let want = buffer.len().min(slice.len() - sent);
             let Some(part) = buffer.get_mut(..want) else { break };
             if slice.is_resident(sent, want) {
-                slice.read_exact_at(sent, part)?;
+                slice.read_at(sent, part)?;
             } else {
                 part.copy_from_slice(&read_cold(slice.clone(), sent, want).await?);
             }
@@ -134,10 +134,8 @@ impl Transmitter {
     }
 
     async fn when_writable(&self, operation: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let moved = tokio::time::timeout(
-            self.stall_timeout,
-            self.stream.async_io(Interest::WRITABLE, operation),
-        );
+        let moved =
+            tokio::time::timeout(self.stall_timeout, self.stream.async_io(Interest::WRITABLE, operation));
         moved.await.unwrap_or_else(|_| Err(stalled(self.stall_timeout)))
     }
 
@@ -160,7 +158,7 @@ fn sendfile(stream: &TcpStream, slice: &FileSlice, skip: usize, want: usize) -> 
 async fn read_cold(slice: FileSlice, skip: usize, want: usize) -> io::Result<Bytes> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut bytes = BytesMut::zeroed(want);
-        slice.read_exact_at(skip, &mut bytes)?;
+        slice.read_at(skip, &mut bytes)?;
         Ok(bytes.freeze())
     });
     reading.await.map_err(io::Error::other)?

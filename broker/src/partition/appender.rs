@@ -23,8 +23,10 @@ use tokio::sync::oneshot;
 use super::error::AppendError;
 use super::{Appended, FlushTimer, Partition, ProducedBatch, Settler};
 use crate::clock::Clock;
-use crate::storage::{Bound, Dirty, StorageError};
+use crate::storage::dirty::Dirty;
+use crate::storage::error::StorageError;
 use crate::storage::flush::Flusher;
+use crate::storage::view::Bound;
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
 const COMMIT_THREADS: usize = 2;

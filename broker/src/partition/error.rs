@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::producer_state::SequenceError;
-use crate::storage::StorageError;
+use crate::storage::error::{self, StorageError};
 
 /// Why a batch was not appended.
 #[derive(Debug, Clone, Error)]
@@ -61,5 +61,5 @@ pub enum ReadError {
     },
     /// The log could not be read.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Log(#[from] error::ReadError),
 }

@@ -23,10 +23,13 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::TopicConfig;
-use crate::storage::{
-    Bound, FileSystem, LeaderEpochs, Log, LogConfig, LogReader, PartitionCheckpoint, RecoveryReport, Resume,
-    StorageError,
-};
+use crate::storage::error::StorageError;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::{Log, LogPlace, LogReader, Resume};
+use crate::storage::recovery::RecoveryReport;
+use crate::storage::segment::Segment;
+use crate::storage::store::Store;
+use crate::storage::summary::LogConfig;
 
 pub use appender::{AckAt, AppendResult, Appender, CommitThreads};
 pub use error::{AppendError, ReadError};
@@ -42,11 +45,14 @@ pub use write::{Appended, ProducedBatch};
 use offsets::Offsets;
 use producer_state::ProducerStates;
 
+/// The epoch of a log that was never cut.
+const FIRST_LEADER_EPOCH: i32 = 0;
+
 /// What partitions share.
 #[derive(Debug)]
 pub struct PartitionEnv {
-    /// The file system seam.
-    pub files: Arc<dyn FileSystem>,
+    /// The file system, and the budget of open segments.
+    pub store: Arc<Store>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// Wall-clock time.
@@ -63,6 +69,7 @@ pub struct Partition {
     index: i32,
     producers_max: usize,
     clock: Arc<dyn Clock>,
+    store: Arc<Store>,
     /// Changes only when the log is opened: no lock.
     epochs: LeaderEpochs,
     writer: Mutex<Writer>,
@@ -82,6 +89,8 @@ struct Writer {
     unsynced_records: u64,
     /// A sync by `flush.ms` is scheduled.
     is_sync_scheduled: bool,
+    /// Segments below the log start, whose files go with the next checkpoint.
+    doomed: Vec<Arc<Segment>>,
 }
 
 /// Which partition to open, and how.
@@ -99,6 +108,8 @@ pub struct OpenPartition {
     pub resume: Resume,
     /// Producers at the checkpoint.
     pub producers: Vec<(i64, ProducerEntry)>,
+    /// Leader epochs at the checkpoint.
+    pub epochs: LeaderEpochs,
 }
 
 impl Partition {
@@ -107,22 +118,34 @@ impl Partition {
     ///
     /// # Errors
     /// [`StorageError`] when the log cannot be read, or is damaged where it must not be cut.
-    pub fn open(env: &PartitionEnv, open: OpenPartition) -> Result<(Arc<Self>, RecoveryReport), StorageError> {
+    pub fn open(
+        env: &PartitionEnv,
+        open: OpenPartition,
+    ) -> Result<(Arc<Self>, RecoveryReport), StorageError> {
         let directory = env.data_dir.join(format!("{}-{}", open.topic, open.index));
         let mut producers = ProducerStates::restore(open.producers);
+        let mut epochs = open.epochs;
         let now_ms = env.clock.now_ms();
-        let (log, report) = Log::open(
-            Arc::clone(&env.files),
-            directory,
-            open.topic_id,
+        let (mut log, report) = Log::open(
+            &env.store,
+            LogPlace { dir: directory, topic_id: open.topic_id },
             log_config(&open.config),
             open.resume,
-            &mut |header| producers.replay(header, now_ms),
+            &mut |header| {
+                producers.replay(header, now_ms);
+                epochs.assign(header.leader_epoch, header.base_offset);
+            },
         )?;
+        // What recovery found may never have been synced, and readers are about to see it.
+        log.take_dirty().sync()?;
         producers.shrink_to(env.producers_max);
-        let mut epochs = LeaderEpochs::open(&env.files, log.directory())?;
-        if 0 < report.cut_bytes {
-            epochs.bump(log.end_offset())?;
+        let current = epochs.latest().map_or(FIRST_LEADER_EPOCH, |latest| latest.epoch);
+        if !report.cuts.is_empty() {
+            // What was cut may have been seen by a client of a broker without the sync before the
+            // ack: it learns from the epoch that the log is another one now.
+            epochs.assign(current + 1, log.end_offset());
+        } else if epochs.latest().is_none() {
+            epochs.assign(current, log.start_offset());
         }
         let partition = Self {
             topic: open.topic,
@@ -130,13 +153,20 @@ impl Partition {
             index: open.index,
             producers_max: env.producers_max,
             clock: Arc::clone(&env.clock),
+            store: Arc::clone(&env.store),
             reader: log.reader(),
             offsets: Offsets::opened(log.start_offset(), log.end()),
             waiters: Waiters::default(),
             epochs,
             config: ArcSwap::new(open.config),
             is_deleted: AtomicBool::new(false),
-            writer: Mutex::new(Writer { log, producers, unsynced_records: 0, is_sync_scheduled: false }),
+            writer: Mutex::new(Writer {
+                log,
+                producers,
+                unsynced_records: 0,
+                is_sync_scheduled: false,
+                doomed: Vec::new(),
+            }),
         };
         Ok((Arc::new(partition), report))
     }
@@ -168,12 +198,12 @@ impl Partition {
 
     /// The leader epoch that new batches get.
     pub fn leader_epoch(&self) -> i32 {
-        self.epochs.current()
+        self.epochs.latest().map_or(FIRST_LEADER_EPOCH, |latest| latest.epoch)
     }
 
     /// Bytes of all segments.
     pub fn size_bytes(&self) -> u64 {
-        self.reader.size_bytes(&self.offsets.log_end())
+        self.reader.view().size()
     }
 
     /// The topic's configuration.
@@ -210,3 +240,6 @@ fn log_config(config: &TopicConfig) -> LogConfig {
         segment_index_bytes: config.segment_index_bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;

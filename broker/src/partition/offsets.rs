@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::storage::Bound;
+use crate::storage::view::Bound;
 
 /// The four offsets at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

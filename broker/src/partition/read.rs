@@ -4,7 +4,10 @@
 
 use super::error::ReadError;
 use super::{OffsetsView, Partition};
-use crate::storage::{self, FileSlice, IoMode, TimestampOffset};
+use crate::storage::error;
+use crate::storage::file_slice::FileSlice;
+use crate::storage::files::IoMode;
+use crate::storage::time_lookup::TimestampOffset;
 
 /// What a fetch wants of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +57,7 @@ impl Partition {
     /// `Ok(None)` says that it would have to.
     ///
     /// # Errors
-    /// [`ReadError`] as Kafka has it; damage in the log is [`ReadError::Storage`].
+    /// [`ReadError`] as Kafka has it; damage in the log is [`ReadError::Log`].
     pub fn read(&self, request: &ReadRequest, io: IoMode) -> Result<Option<Read>, ReadError> {
         if self.is_deleted() {
             return Err(ReadError::Deleted);
@@ -74,8 +77,8 @@ impl Partition {
         let view = self.reader.view();
         match view.read(request.offset, &bound, request.max_bytes, request.min_one_batch, io) {
             Ok(records) => Ok(Some(Read { records, offsets })),
-            Err(storage::ReadError::WouldBlock) => Ok(None),
-            Err(storage::ReadError::Storage(error)) => Err(ReadError::Storage(error)),
+            Err(error::ReadError::WouldBlock) => Ok(None),
+            Err(error) => Err(ReadError::Log(error)),
         }
     }
 
@@ -115,16 +118,18 @@ impl Partition {
         }
     }
 
-    /// The epoch of the record at `offset`; -1 if the log is empty.
+    /// The epoch that `offset` was, or will be, written in.
     pub fn epoch_at(&self, offset: i64) -> i32 {
-        self.epochs.epoch_at(offset)
+        let starts = self.epochs.starts();
+        let at = starts.partition_point(|start| start.start_offset <= offset);
+        at.checked_sub(1).and_then(|at| starts.get(at)).map_or(self.leader_epoch(), |start| start.epoch)
     }
 
     /// Where `epoch` ends, the present one at the high watermark.
     pub fn epoch_end(&self, epoch: i32) -> EpochEnd {
         let end = self.offsets.view().high_watermark;
-        match self.epochs.end_of(epoch, end) {
-            Some((leader_epoch, end_offset)) => EpochEnd { leader_epoch, end_offset },
+        match self.epochs.end_offset_for(epoch, end) {
+            Some(found) => EpochEnd { leader_epoch: found.epoch, end_offset: found.end_offset },
             None => EpochEnd { leader_epoch: -1, end_offset: -1 },
         }
     }

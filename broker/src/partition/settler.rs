@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::stop::Stop;
-use crate::storage::Segment;
+use crate::storage::segment::Segment;
 
 /// Pause before a segment is tried again whose maps a reader still held.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

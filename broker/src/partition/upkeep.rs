@@ -1,12 +1,18 @@
 //! What happens to a partition beside reads and writes: checkpoints, the log start, expiry, deletion.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use thiserror::Error;
 
 use super::{Partition, ProducerEntry, Writer};
-use crate::storage::retention::RetentionLimits;
-use crate::storage::{PartitionCheckpoint, StorageError};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::error::{ReadError, StorageError};
+use crate::storage::files::remove_folder;
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::log::delete_segments;
+use crate::storage::retention::{self, RetentionPolicy};
+use crate::storage::segment::Segment;
 
 /// Why records were not deleted.
 #[derive(Debug, Error)]
@@ -34,27 +40,47 @@ pub struct Checkpoint {
     pub log: PartitionCheckpoint,
     /// The producers, as of there.
     pub producers: Vec<(i64, ProducerEntry)>,
+    /// The leader epochs.
+    pub epochs: LeaderEpochs,
+    /// Segments below the log start, to be deleted once this is saved.
+    doomed: Vec<Arc<Segment>>,
 }
 
 impl Partition {
-    /// The durable end, and the producers as of there. `None` if nothing was ever written.
+    /// The log as it is now, with its producers and epochs. `None` if nothing was ever written.
     ///
-    /// A batch behind the durable end is left out of the producers: after a power cut it would be
-    /// gone, and its retry must not be taken for a duplicate.
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
-        let writer = self.lock_writer();
-        let durable = self.offsets.durable();
-        let producers = writer.producers.entries().filter_map(|(id, entry)| {
-            let mut entry = entry.clone();
-            entry.batches.retain(|seen| seen.base_offset < durable.offset);
-            (!entry.batches.is_empty()).then_some((id, entry))
-        });
-        let log = writer.log.checkpoint(&durable)?;
-        Some(Checkpoint { producers: producers.collect(), log })
+    /// It may be saved once everything below its end is durable, and not before: recovery never
+    /// cuts what a checkpoint covers. `is_final` adds the list of segments, for a clean stop.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the last segment had to be looked at and could not be read.
+    pub fn checkpoint(&self, is_final: bool) -> Result<Option<Checkpoint>, StorageError> {
+        let mut writer = self.lock_writer();
+        let log = if is_final { writer.log.clean_checkpoint()? } else { writer.log.checkpoint()? };
+        if log.active.is_none() || self.is_deleted() {
+            return Ok(None);
+        }
+        let producers = writer.producers.entries().map(|(id, entry)| (id, entry.clone())).collect();
+        let doomed = std::mem::take(&mut writer.doomed);
+        Ok(Some(Checkpoint { log, producers, epochs: self.epochs.clone(), doomed }))
     }
 
-    /// Deletes all records below `before`, -1 meaning the high watermark; returns the log start.
-    /// Whole segments go at once, the rest with their segment.
+    /// Deletes the segments below the log start of a checkpoint that was saved. Not before: a start
+    /// from an older checkpoint would miss them.
+    ///
+    /// # Errors
+    /// [`StorageError`] if a file could not be removed; the next start finds it below the log start.
+    pub fn checkpoint_saved(&self, checkpoint: Checkpoint) -> Result<(), StorageError> {
+        delete_segments(&self.store, &checkpoint.doomed)
+    }
+
+    /// Whether all below `end_offset` is durable.
+    pub fn is_durable(&self, end_offset: i64) -> bool {
+        end_offset <= self.offsets.durable().offset
+    }
+
+    /// Hides all records below `before`, -1 meaning the high watermark; returns the log start. The
+    /// files go when the next checkpoint is saved.
     ///
     /// # Errors
     /// [`DeleteRecordsError`] if `before` is not within the log.
@@ -70,16 +96,18 @@ impl Partition {
             return Err(DeleteRecordsError::OutOfRange { offset: before, high_watermark });
         }
         if offsets.log_start < before {
-            self.advance_start(&mut writer, before)?;
+            self.advance_start(&mut writer, before);
         }
         Ok(before.max(offsets.log_start))
     }
 
-    /// Deletes the segments that the topic's retention no longer keeps; returns how many.
+    /// Hides the segments that the topic's retention no longer keeps; returns how many. Their files
+    /// go when the next checkpoint is saved.
     ///
     /// # Errors
-    /// [`StorageError`] if a segment could not be deleted.
-    pub fn apply_retention(&self) -> Result<usize, StorageError> {
+    /// [`ReadError`](crate::storage::error::ReadError) if a segment had to be looked at and could
+    /// not be read.
+    pub fn apply_retention(&self) -> Result<usize, ReadError> {
         let config = self.config.load_full();
         if !config.cleanup.delete {
             return Ok(0);
@@ -88,15 +116,15 @@ impl Partition {
         if self.is_deleted() {
             return Ok(0);
         }
-        let limits = RetentionLimits {
-            now_ms: self.clock.now_ms(),
-            retention_ms: config.retention_ms,
-            retention_bytes: config.retention_bytes,
-        };
-        let Some(log_start) = writer.log.retained_start(&limits, &self.offsets.durable()) else {
-            return Ok(0);
-        };
-        self.advance_start(&mut writer, log_start)
+        let policy =
+            RetentionPolicy { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
+        let view = writer.log.view();
+        let infos = view.segment_infos()?;
+        let log_start = view.start_offset();
+        match retention::new_start(&infos, &policy, log_start, self.clock.now_ms()) {
+            Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),
+            None => Ok(0),
+        }
     }
 
     /// Forgets producers that have not written for `expiration_ms`.
@@ -110,14 +138,6 @@ impl Partition {
         self.offsets.durable().offset < self.offsets.view().log_end
     }
 
-    /// Brings the files into the form in which the next start finds them without recovery.
-    ///
-    /// # Errors
-    /// [`StorageError`] if that failed; the next start recovers then.
-    pub fn close(&self) -> Result<(), StorageError> {
-        self.lock_writer().log.close()
-    }
-
     /// Removes the partition's files. Reads and writes fail from now on; fetches under way keep
     /// their files open to the end.
     ///
@@ -127,12 +147,16 @@ impl Partition {
         let mut writer = self.lock_writer();
         self.is_deleted.store(true, Ordering::Release);
         self.waiters.wake_all();
-        writer.log.delete()
+        writer.doomed.clear();
+        let path = writer.log.dir();
+        remove_folder(self.store.fs(), path).map_err(|source| StorageError::io(path, "remove", source))
     }
 
-    fn advance_start(&self, writer: &mut Writer, log_start: i64) -> Result<usize, StorageError> {
-        let removed = writer.log.advance_start(log_start)?;
+    fn advance_start(&self, writer: &mut Writer, log_start: i64) -> usize {
+        let segments = writer.log.advance_start(log_start);
         self.offsets.advance_log_start(log_start);
-        Ok(removed)
+        let count = segments.len();
+        writer.doomed.extend(segments);
+        count
     }
 }

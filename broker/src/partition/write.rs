@@ -10,7 +10,11 @@ use super::error::AppendError;
 use super::producer_state::{NO_PRODUCER_ID, SequenceCheck, Undo};
 use super::{Partition, Writer};
 use crate::config::topic::TimestampType;
-use crate::storage::{AppendBatch, Bound, Dirty, Segment, StorageError};
+use crate::storage::dirty::Dirty;
+use crate::storage::error::StorageError;
+use crate::storage::log::AppendBatch;
+use crate::storage::segment::Segment;
+use crate::storage::view::Bound;
 
 /// A batch that `records::validate_produced` found good, as it came from the socket.
 #[derive(Debug, Clone)]
@@ -88,7 +92,7 @@ impl Partition {
     ) -> Vec<Prepared> {
         let config = self.config.load();
         let log_start_offset = self.offsets.view().log_start;
-        let leader_epoch = self.epochs.current();
+        let leader_epoch = self.leader_epoch();
         let mut next_offset = writer.log.end_offset();
         let mut prepared = Vec::new();
         for batch in batches {
@@ -168,7 +172,7 @@ impl Partition {
     /// Moves the log end, and decides whether the acks wait for a sync.
     fn after_write(&self, writer: &mut Writer, written: &mut Written) {
         let end = writer.log.end();
-        self.offsets.advance_log_end(end);
+        self.offsets.advance_log_end(end.offset);
         let config = self.config.load();
         if config.syncs_before_ack() || config.flush_messages.unsigned_abs() <= writer.unsynced_records {
             written.acks_wait = true;
@@ -219,7 +223,7 @@ fn header_of(batch: &Bytes) -> [u8; BATCH_HEADER_SIZE] {
 /// Takes back what was prepared and could not be written. On a full disk the log is unchanged and
 /// goes on; any other failure ends it.
 fn refuse(writer: &mut Writer, prepared: Vec<Prepared>, error: StorageError, written: &mut Written) {
-    let is_full = error.is_full();
+    let is_full = matches!(error, StorageError::Full { .. });
     let error = Arc::new(error);
     for one in prepared.into_iter().rev() {
         if let Some(undo) = one.undo {

@@ -1,6 +1,8 @@
 //! Requests and responses, one module per API. The tables follow the message definitions of Kafka 4.4.
 //!
-//! To add an API: copy a table, declare the module here, and give the API a line in [`crate::api_key`].
+//! To add an API: copy a table, declare the module here, give the API a line in [`crate::api_key`], and let
+//! the tests that then fail say where else it belongs. Structs have Kafka's names, or one that begins with
+//! the message's where Kafka's would collide.
 
 mod alter_configs;
 mod api_versions;

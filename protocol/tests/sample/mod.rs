@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sendlog_protocol::api_key::ApiKey;
-use sendlog_protocol::messages::*;
+use sendlog_protocol::messages;
 use sendlog_protocol::schema::{Field, Kind, Schema};
 use sendlog_protocol::wire::{DecodeError, EncodeError, Writer};
 use sendlog_protocol::{Message, decode_body};
@@ -55,8 +55,11 @@ impl Codec {
 /// All messages.
 pub(crate) fn codecs() -> Vec<Codec> {
     macro_rules! pairs {
-        ($($request:ty, $response:ty;)*) => {
-            vec![$(Codec::of::<$request>(), Codec::of::<$response>()),*]
+        ($($request:ident, $response:ident $(<$records:ty>)?;)*) => {
+            vec![$(
+                Codec::of::<messages::$request>(),
+                Codec::of::<messages::$response $(<$records>)?>(),
+            )*]
         };
     }
     let codecs = pairs! {

@@ -1,0 +1,138 @@
+//! ApiVersions (key 18), versions 0 to 4; any other is answered in version 0 with error 35 (KIP-511).
+//!
+//! The list is put together from the `VERSIONS` of the handlers. Differs from Apache Kafka: no features are listed, as
+//! none of Kafka's is served.
+
+use std::ops::RangeInclusive;
+
+use sendlog_protocol::api_key::ApiKey;
+use sendlog_protocol::error_code::ErrorCode;
+use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+
+use super::{Context, Session};
+
+/// Advertised and served.
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=4;
+
+/// The first version that names the client's software (KIP-511).
+const FIRST_WITH_SOFTWARE: i16 = 3;
+
+/// An API with the versions that are served.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    /// The API.
+    pub(super) key: ApiKey,
+    /// Its versions.
+    pub(super) versions: RangeInclusive<i16>,
+}
+
+/// Every API, by ascending key.
+#[must_use]
+pub(super) fn served() -> &'static [Served] {
+    const fn api(key: ApiKey, versions: RangeInclusive<i16>) -> Served {
+        Served { key, versions }
+    }
+    static SERVED: &[Served] = &[
+        api(ApiKey::Produce, super::produce::VERSIONS),
+        api(ApiKey::Fetch, super::fetch::VERSIONS),
+        api(ApiKey::ListOffsets, super::list_offsets::VERSIONS),
+        api(ApiKey::Metadata, super::metadata::VERSIONS),
+        api(ApiKey::ApiVersions, VERSIONS),
+        api(ApiKey::CreateTopics, super::create_topics::VERSIONS),
+        api(ApiKey::DeleteTopics, super::delete_topics::VERSIONS),
+        api(ApiKey::DeleteRecords, super::delete_records::VERSIONS),
+        api(ApiKey::InitProducerId, super::init_producer_id::VERSIONS),
+        api(ApiKey::OffsetForLeaderEpoch, super::offset_for_leader_epoch::VERSIONS),
+        api(ApiKey::DescribeConfigs, super::describe_configs::VERSIONS),
+        api(ApiKey::AlterConfigs, super::alter_configs::VERSIONS),
+        api(ApiKey::DescribeLogDirs, super::describe_log_dirs::VERSIONS),
+        api(ApiKey::CreatePartitions, super::create_partitions::VERSIONS),
+        api(ApiKey::IncrementalAlterConfigs, super::incremental_alter_configs::VERSIONS),
+        api(ApiKey::DescribeCluster, super::describe_cluster::VERSIONS),
+        api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
+    ];
+    SERVED
+}
+
+/// The answer to a version that is not served: readable in version 0, with the versions that are.
+#[must_use]
+pub(super) fn unsupported() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: vec![advertised(&Served { key: ApiKey::ApiVersions, versions: VERSIONS })],
+        ..Default::default()
+    }
+}
+
+/// Says what the broker serves.
+#[must_use]
+pub(super) fn handle(
+    _context: &Context,
+    _session: &Session,
+    version: i16,
+    request: &ApiVersionsRequest,
+) -> ApiVersionsResponse {
+    let names = [&request.client_software_name, &request.client_software_version];
+    if FIRST_WITH_SOFTWARE <= version && !names.into_iter().all(|name| is_software_name(name)) {
+        let error_code = ErrorCode::InvalidRequest.code();
+        return ApiVersionsResponse { error_code, ..Default::default() };
+    }
+    ApiVersionsResponse { api_keys: served().iter().map(advertised).collect(), ..Default::default() }
+}
+
+fn advertised(served: &Served) -> ApiVersion {
+    ApiVersion {
+        api_key: served.key.code(),
+        min_version: *served.versions.start(),
+        max_version: *served.versions.end(),
+    }
+}
+
+/// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?` (KIP-511).
+fn is_software_name(name: &str) -> bool {
+    let is_outer = |byte: &u8| byte.is_ascii_alphanumeric();
+    let bytes = name.as_bytes();
+    bytes.first().is_some_and(is_outer)
+        && bytes.last().is_some_and(is_outer)
+        && bytes.iter().all(|byte| is_outer(byte) || b"-.".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    #[test]
+    fn keys_ascend_and_no_range_is_wider_than_the_codec() {
+        assert!(served().is_sorted_by_key(|served| served.key.code()));
+        assert_eq!(served().len(), ApiKey::ALL.len(), "an API of the codec has no handler");
+        for served in served() {
+            let codec = served.key.versions();
+            // Produce is advertised from 0 (KAFKA-18659) and answered from there, with an error below 3.
+            let is_read = codec.contains(served.versions.start()) || served.key == ApiKey::Produce;
+            assert!(is_read && codec.contains(served.versions.end()), "{:?}", served.key);
+        }
+    }
+
+    #[test]
+    fn software_names_are_checked_where_they_are_sent() {
+        for name in ["librdkafka", "apache-kafka-java", "1", "2.15.0", "a-.b"] {
+            assert!(is_software_name(name), "{name}");
+        }
+        for name in ["", "-a", "a.", "a b", "ä"] {
+            assert!(!is_software_name(name), "{name}");
+        }
+        let fixture = Fixture::new();
+        let request =
+            ApiVersionsRequest { client_software_name: "a b".into(), client_software_version: "1".into() };
+        let answer = |version| handle(&fixture.context, &fixture.session, version, &request).error_code;
+        assert_eq!((answer(2), answer(3)), (0, ErrorCode::InvalidRequest.code()));
+    }
+
+    #[test]
+    fn an_unsupported_version_is_told_the_supported_ones() {
+        let keys = unsupported().api_keys;
+        assert_eq!(keys.len(), 1);
+        assert_eq!((keys[0].api_key, keys[0].min_version, keys[0].max_version), (18, 0, 4));
+    }
+}

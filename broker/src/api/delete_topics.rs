@@ -1,0 +1,132 @@
+//! DeleteTopics (key 20), versions 1 to 6.
+//!
+//! Differs from Apache Kafka: the topics and their files are gone when it is answered, not soon after.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use sendlog_protocol::error_code::ErrorCode;
+use sendlog_protocol::messages::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use uuid::Uuid;
+
+use super::refusal::{Refusal, check_count, on_catalog, outcome, repeated};
+use super::{Context, Session};
+
+/// Advertised and served.
+pub(super) const VERSIONS: RangeInclusive<i16> = 1..=6;
+
+/// The first version that can say that deletion is turned off.
+const FIRST_WITH_DISABLED: i16 = 3;
+
+/// The first version that may ask by topic id (KIP-516).
+const FIRST_BY_ID: i16 = 6;
+
+/// Deletes the topics, each for itself.
+pub(super) async fn handle(
+    context: &Context,
+    _session: &Session,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let topics = match version < FIRST_BY_ID {
+        true => request.topic_names.into_iter().map(by_name).collect(),
+        false => request.topics,
+    };
+    let found = find_all(context, version, topics);
+    let ids: Vec<Uuid> =
+        found.iter().filter(|one| one.refusal.is_none()).map(|one| one.topic.topic_id).collect();
+    let deleted = on_catalog(context, move |catalog| catalog.delete(&ids)).await;
+    let failed = deleted.as_ref().err().cloned();
+    let mut deleted = deleted.unwrap_or_default().into_iter();
+    let responses = found.into_iter().map(|one| {
+        let result = match (one.refusal, &failed) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Some(failed)) => Err(failed.clone()),
+            (None, None) => match deleted.next() {
+                Some(result) => result.map_err(Refusal::from),
+                None => Err(Refusal::new(ErrorCode::UnknownServerError, "the topic was not deleted")),
+            },
+        };
+        let (error_code, error_message) = outcome(result);
+        let DeleteTopicState { name, topic_id } = one.topic;
+        DeletableTopicResult { name, topic_id, error_code, error_message }
+    });
+    DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }
+}
+
+/// A topic of the request; name and id are both known when it is not refused.
+struct Found {
+    topic: DeleteTopicState,
+    refusal: Option<Refusal>,
+}
+
+fn by_name(name: String) -> DeleteTopicState {
+    DeleteTopicState { name: Some(name), topic_id: Uuid::nil() }
+}
+
+/// Looks every topic up. What is named twice stands once, refused.
+fn find_all(context: &Context, version: i16, topics: Vec<DeleteTopicState>) -> Vec<Found> {
+    let refused = check_count(context, topics.len()).and_then(|()| check_enabled(context, version)).err();
+    let names: HashSet<String> = repeated(topics.iter().filter_map(|topic| topic.name.clone()));
+    let given_id = |topic: &DeleteTopicState| Some(topic.topic_id).filter(|id| *id != Uuid::nil());
+    let ids: HashSet<Uuid> = repeated(topics.iter().filter_map(given_id));
+    let mut all = Vec::with_capacity(topics.len());
+    let mut seen = HashSet::new();
+    for mut topic in topics {
+        if !seen.insert((topic.name.clone(), topic.topic_id)) {
+            continue;
+        }
+        let found = match &refused {
+            Some(refusal) => Err(refusal.clone()),
+            None if topic.name.as_ref().is_some_and(|name| names.contains(name)) => {
+                Err(Refusal::invalid("Duplicate topic name."))
+            }
+            None if ids.contains(&topic.topic_id) => Err(Refusal::invalid("Duplicate topic id.")),
+            None => find(context, &mut topic),
+        };
+        all.push(Found { topic, refusal: found.err() });
+    }
+    refuse_same_topics(&mut all);
+    all
+}
+
+fn check_enabled(context: &Context, version: i16) -> Result<(), Refusal> {
+    match (context.config.delete_topics, version < FIRST_WITH_DISABLED) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Refusal::invalid("Topic deletion is disabled.")),
+        (false, false) => Err(Refusal::new(ErrorCode::TopicDeletionDisabled, "Topic deletion is disabled.")),
+    }
+}
+
+/// Fills in the name or the id, whichever the client left out.
+fn find(context: &Context, topic: &mut DeleteTopicState) -> Result<(), Refusal> {
+    match (&topic.name, topic.topic_id == Uuid::nil()) {
+        (None, true) => Err(Refusal::invalid("Neither topic name nor id were specified.")),
+        (Some(_), false) => Err(Refusal::invalid("You may not specify both topic name and topic id.")),
+        (Some(name), true) => {
+            let found = context.catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
+            topic.topic_id = found.id();
+            Ok(())
+        }
+        (None, false) => {
+            let unknown =
+                || Refusal::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.");
+            let found = context.catalog.topic_by_id(topic.topic_id).ok_or_else(unknown)?;
+            topic.name = Some(found.name().to_string());
+            Ok(())
+        }
+    }
+}
+
+/// A topic asked for by its name and again by its id.
+fn refuse_same_topics(all: &mut [Found]) {
+    let mut seen = HashSet::new();
+    for one in all.iter_mut().filter(|one| one.refusal.is_none()) {
+        if !seen.insert(one.topic.topic_id) {
+            let message = "The provided topic name maps to an ID that was already supplied.";
+            one.refusal = Some(Refusal::invalid(message));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! DescribeLogDirs (key 35), versions 1 to 4.
+//!
+//! There is one log directory, the data directory.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sendlog_protocol::messages::{
+    DescribableLogDirTopic, DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
+    DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+
+use super::refusal::blocking;
+use super::{Context, Session};
+use crate::catalog::{Topic, Topics};
+use crate::partition::Partition;
+
+/// Advertised and served.
+pub(super) const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+/// Describes the data directory and the sizes of the partitions that are asked for.
+pub(super) async fn handle(
+    context: &Context,
+    _session: &Session,
+    _version: i16,
+    request: DescribeLogDirsRequest,
+) -> DescribeLogDirsResponse {
+    let (topics, dir) = (context.catalog.topics(), context.config.data_dir.clone());
+    let described = blocking(move || describe(&topics, &dir, request.topics)).await;
+    match described {
+        Ok(result) => DescribeLogDirsResponse { results: vec![result], ..Default::default() },
+        Err(refusal) => DescribeLogDirsResponse { error_code: refusal.code.code(), ..Default::default() },
+    }
+}
+
+fn describe(
+    topics: &Topics,
+    dir: &Path,
+    wanted: Option<Vec<DescribableLogDirTopic>>,
+) -> DescribeLogDirsResult {
+    let space = rustix::fs::statvfs(dir).ok();
+    let bytes_of = |blocks: u64, size: u64| i64::try_from(blocks.saturating_mul(size)).unwrap_or(i64::MAX);
+    // Clients show the path, and it should tell more than "data".
+    let path = std::path::absolute(dir).unwrap_or_else(|_| PathBuf::from(dir));
+    let topics = match wanted {
+        None => topics.iter().map(|topic| sizes(topic, topic.partitions().to_vec())).collect(),
+        Some(wanted) => wanted_topics(topics, wanted),
+    };
+    DescribeLogDirsResult {
+        log_dir: path.to_string_lossy().into_owned(),
+        topics,
+        total_bytes: space.as_ref().map_or(-1, |space| bytes_of(space.f_blocks, space.f_frsize)),
+        usable_bytes: space.as_ref().map_or(-1, |space| bytes_of(space.f_bavail, space.f_frsize)),
+        ..Default::default()
+    }
+}
+
+/// What exists of what is wanted, each once; Kafka leaves the rest out as well.
+fn wanted_topics(topics: &Topics, wanted: Vec<DescribableLogDirTopic>) -> Vec<DescribeLogDirsTopic> {
+    let mut seen = HashSet::new();
+    let mut described = Vec::new();
+    for wanted in wanted {
+        let Some(topic) = topics.by_name(&wanted.topic) else { continue };
+        let indexes = wanted.partitions.into_iter().filter(|index| seen.insert((topic.id(), *index)));
+        let partitions: Vec<Arc<Partition>> = indexes.filter_map(|index| topic.partition(index)).collect();
+        if !partitions.is_empty() {
+            described.push(sizes(topic, partitions));
+        }
+    }
+    described
+}
+
+fn sizes(topic: &Topic, partitions: Vec<Arc<Partition>>) -> DescribeLogDirsTopic {
+    let partition = |partition: Arc<Partition>| DescribeLogDirsPartition {
+        partition_index: partition.index(),
+        partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
+        // The only replica lags behind nobody.
+        offset_lag: 0,
+        is_future_key: false,
+    };
+    DescribeLogDirsTopic {
+        name: topic.name().to_string(),
+        partitions: partitions.into_iter().map(partition).collect(),
+    }
+}

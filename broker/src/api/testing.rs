@@ -1,0 +1,117 @@
+//! What tests of handlers need: a context on an empty data directory.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Parser;
+use sendlog_protocol::messages::{CreatableTopic, CreateTopicsRequest};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Context, Session, create_topics};
+use crate::catalog::Catalog;
+use crate::checkpoint::Checkpointer;
+use crate::clock::{Clock, ManualClock};
+use crate::config::{Args, Config};
+use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
+use crate::producer_ids::ProducerIds;
+use crate::stop::{self, StopSender};
+use crate::storage::data_dir::DataDir;
+use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::flush::Flusher;
+use crate::storage::store::Store;
+
+/// A broker without sockets.
+pub(super) struct Fixture {
+    pub(super) context: Context,
+    pub(super) session: Session,
+    commit_threads: Option<CommitThreads>,
+    _data_dir: DataDir,
+    _stopper: StopSender,
+    dir: TempDir,
+}
+
+impl Fixture {
+    /// With the default settings.
+    pub(super) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these settings, each `key=value`.
+    pub(super) fn with(settings: &[&str]) -> Self {
+        Self::on(TempDir::new().unwrap(), settings)
+    }
+
+    /// The same broker after a stop and a start.
+    pub(super) fn restarted(mut self) -> Self {
+        let commit_threads = self.commit_threads.take().unwrap();
+        commit_threads.finish();
+        let dir = std::mem::replace(&mut self.dir, TempDir::new().unwrap());
+        drop(self);
+        Self::on(dir, &[])
+    }
+
+    fn on(dir: TempDir, settings: &[&str]) -> Self {
+        let mut args = vec!["broker", "--data-dir", dir.path().to_str().unwrap()];
+        args.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        let config = Arc::new(Config::load(&Args::parse_from(args)).unwrap());
+        let files: Arc<dyn FileSystem> = Arc::new(RealFs);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_000_000));
+        let data_dir = DataDir::open(Arc::clone(&files), dir.path(), Uuid::new_v4()).unwrap();
+        let (checkpointer, restored) =
+            Checkpointer::open(&files, dir.path(), data_dir.last_end(), clock.now_ms()).unwrap();
+        let env = Arc::new(PartitionEnv {
+            store: Store::new(Arc::clone(&files), 100),
+            data_dir: dir.path().to_owned(),
+            clock: Arc::clone(&clock),
+            producers_max: 100,
+        });
+        let catalog = Catalog::open(env, Arc::clone(&config), restored).unwrap();
+        let (flush_timer, settler) = (Arc::new(FlushTimer::default()), Arc::new(Settler::default()));
+        let (appender, commit_threads) =
+            Appender::start(Flusher::new(2), flush_timer, settler, Arc::clone(&clock), || {}).unwrap();
+        let (stopper, stop) = stop::channel();
+        let local: SocketAddr = "192.0.2.7:9092".parse().unwrap();
+        let session = Session::new("192.0.2.9:5000".parse().unwrap(), local, &config);
+        let context = Context {
+            config,
+            cluster_id: "cluster".to_owned(),
+            catalog: Arc::new(catalog),
+            clock,
+            appender,
+            checkpointer: Arc::new(checkpointer),
+            producer_ids: Arc::new(ProducerIds::open(&files, dir.path()).unwrap()),
+            stop,
+        };
+        Self {
+            context,
+            session,
+            commit_threads: Some(commit_threads),
+            _data_dir: data_dir,
+            _stopper: stopper,
+            dir,
+        }
+    }
+
+    /// Creates a topic that must not be refused.
+    pub(super) async fn create(&self, name: &str, partitions: i32) -> Uuid {
+        let topic = CreatableTopic {
+            name: name.to_owned(),
+            num_partitions: partitions,
+            replication_factor: 1,
+            ..Default::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let response = create_topics::handle(&self.context, &self.session, 7, request).await;
+        assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
+        response.topics[0].topic_id
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if let Some(threads) = self.commit_threads.take() {
+            threads.finish();
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A change of what a topic sets, as AlterConfigs and IncrementalAlterConfigs ask for it. Pure.
+
+use crate::config::setting::Kind;
+use crate::config::settings::Settings;
+use crate::config::topic::{self, Overrides, TopicConfigError};
+
+/// What becomes of a topic's settings.
+#[derive(Debug, Clone)]
+pub enum Alteration {
+    /// These and no others.
+    Replace(Overrides),
+    /// Each of these, in order; the rest stays.
+    Edit(Vec<Edit>),
+}
+
+/// A change of one setting.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// The setting.
+    pub name: String,
+    /// What becomes of it.
+    pub operation: Operation,
+}
+
+/// What becomes of a setting (KIP-339).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// It has this value.
+    Set(String),
+    /// The topic sets it no longer.
+    Delete,
+    /// These items are added to its list.
+    Append(String),
+    /// These items are taken out of its list.
+    Subtract(String),
+}
+
+impl Alteration {
+    /// The settings of a topic that had `before`.
+    ///
+    /// # Errors
+    /// A name that is no topic setting, a value that it cannot have, and a list operation on what is no list.
+    pub fn apply(self, broker: &Settings, before: &Overrides) -> Result<Overrides, TopicConfigError> {
+        match self {
+            Self::Replace(overrides) => Ok(overrides),
+            Self::Edit(edits) => {
+                let mut after = before.clone();
+                for edit in edits {
+                    edit.apply(broker, &mut after)?;
+                }
+                Ok(after)
+            }
+        }
+    }
+}
+
+impl Edit {
+    fn apply(self, broker: &Settings, overrides: &mut Overrides) -> Result<(), TopicConfigError> {
+        let value = match self.operation {
+            Operation::Set(value) => value,
+            Operation::Delete => {
+                // Kafka takes any name: one that an older version had can so be cleaned up.
+                overrides.remove(&self.name);
+                return Ok(());
+            }
+            Operation::Append(ref items) => self.edited_list(broker, overrides, |list| {
+                for item in words(items) {
+                    if !list.contains(&item) {
+                        list.push(item);
+                    }
+                }
+            })?,
+            Operation::Subtract(ref items) => {
+                self.edited_list(broker, overrides, |list| list.retain(|item| !words(items).contains(item)))?
+            }
+        };
+        topic::check(&self.name, Some(&value))?;
+        overrides.insert(self.name, value);
+        Ok(())
+    }
+
+    /// The list in force, changed by `edit`.
+    fn edited_list(
+        &self,
+        broker: &Settings,
+        overrides: &Overrides,
+        edit: impl FnOnce(&mut Vec<String>),
+    ) -> Result<String, TopicConfigError> {
+        let known = topic::known(&self.name)?;
+        if !matches!(known.setting.kind, Kind::List(_)) {
+            let operation =
+                if matches!(self.operation, Operation::Append(_)) { "APPEND" } else { "SUBTRACT" };
+            return Err(TopicConfigError::NotAList { operation, name: known.setting.name });
+        }
+        let mut list = words(&topic::resolve(known, broker, overrides).value);
+        edit(&mut list);
+        Ok(list.join(","))
+    }
+}
+
+fn words(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(before: &[(&str, &str)], name: &str, operation: Operation) -> Result<Overrides, String> {
+        let before = before.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let edit = Edit { name: name.to_owned(), operation };
+        Alteration::Edit(vec![edit]).apply(&Settings::default(), &before).map_err(|error| error.to_string())
+    }
+
+    fn value(result: Result<Overrides, String>, name: &str) -> Option<String> {
+        result.unwrap().get(name).cloned()
+    }
+
+    #[test]
+    fn settings_are_set_and_taken_away() {
+        let set = edited(&[], "retention.ms", Operation::Set("5".into()));
+        assert_eq!(value(set, "retention.ms").as_deref(), Some("5"));
+        let gone = edited(&[("retention.ms", "5")], "retention.ms", Operation::Delete);
+        assert_eq!(value(gone, "retention.ms"), None);
+        assert_eq!(edited(&[], "message.format.version", Operation::Delete), Ok(Overrides::new()));
+        assert!(edited(&[], "retention.ms", Operation::Set("x".into())).is_err());
+    }
+
+    #[test]
+    fn lists_are_changed_from_the_value_in_force() {
+        let policy = |before: &[(&str, &str)], operation| {
+            value(edited(before, "cleanup.policy", operation), "cleanup.policy").unwrap()
+        };
+        assert_eq!(policy(&[], Operation::Append("compact".into())), "delete,compact");
+        assert_eq!(policy(&[], Operation::Append("delete".into())), "delete");
+        assert_eq!(
+            policy(&[("cleanup.policy", "compact,delete")], Operation::Subtract("delete".into())),
+            "compact"
+        );
+        assert_eq!(policy(&[], Operation::Subtract("delete,compact".into())), "");
+        assert!(edited(&[], "cleanup.policy", Operation::Append("shred".into())).is_err());
+    }
+
+    #[test]
+    fn only_lists_can_be_appended_to() {
+        let refused = edited(&[], "retention.ms", Operation::Append("5".into())).unwrap_err();
+        assert_eq!(refused, "Can't APPEND to key retention.ms because its type is not LIST.");
+    }
+}

@@ -1,0 +1,158 @@
+//! Opening the catalog: every topic of the state file with its partitions, and what an earlier deletion left.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwap;
+
+use super::error::CatalogError;
+use super::state::{self, StoredCatalog, StoredTopic};
+use super::topic::Topic;
+use super::topics::Topics;
+use super::{Catalog, Changing, folder, name};
+use crate::checkpoint::{Restored, RestoredPartition};
+use crate::config::topic::{self, Overrides};
+use crate::config::{Config, TopicConfig};
+use crate::partition::{OpenPartition, Partition, PartitionEnv};
+use crate::storage::error::StorageError;
+use crate::storage::files::remove_folder;
+use crate::storage::recovery::RecoveryReport;
+use crate::storage::state_file;
+
+impl Catalog {
+    /// Reads the state file, finishes deletions that a crash interrupted, and opens every partition from
+    /// where `restored` says. A folder that no topic claims is left alone, and named in the log.
+    ///
+    /// # Errors
+    /// A state file or a log that cannot be read or must not be repaired.
+    pub fn open(
+        env: Arc<PartitionEnv>,
+        config: Arc<Config>,
+        mut restored: Restored,
+    ) -> Result<Self, CatalogError> {
+        let path = env.data_dir.join(state::FILE_NAME);
+        let loaded = state_file::load::<StoredCatalog>(env.store.fs(), &path, state::KIND);
+        let stored = loaded.map_err(StorageError::from)?.unwrap_or_default();
+        let mut changing = Changing::default();
+        let mut deleting = stored.deleting;
+        deleting.retain(|deleting| !finish_deletion(&env, deleting));
+        changing.deleting = deleting;
+        let mut topics = Topics::default();
+        for stored_topic in stored.topics {
+            name::check(&stored_topic.name)?;
+            let topic = open_topic(&env, &config, stored_topic, &mut restored)?;
+            changing.claim(&topic.name);
+            topics.put(Arc::new(topic));
+        }
+        warn_of_unclaimed_folders(&env, &topics)?;
+        Ok(Self {
+            env,
+            config,
+            current: ArcSwap::new(Arc::new(topics)),
+            changing: Mutex::new(changing),
+            on_failure: OnceLock::new(),
+        })
+    }
+}
+
+fn open_topic(
+    env: &PartitionEnv,
+    config: &Config,
+    stored: StoredTopic,
+    restored: &mut Restored,
+) -> Result<Topic, CatalogError> {
+    let id = stored.uuid();
+    let name: Arc<str> = stored.name.into();
+    let (overrides, topic_config) = settings_of(config, &name, stored.overrides);
+    let mut partitions = Vec::new();
+    for index in 0..stored.partitions {
+        let RestoredPartition { resume, producers, epochs } = restored.take(id, index);
+        let open = OpenPartition {
+            topic: Arc::clone(&name),
+            topic_id: id,
+            index,
+            config: Arc::clone(&topic_config),
+            resume,
+            producers,
+            epochs,
+        };
+        let (partition, report) = Partition::open(env, open)?;
+        tell(&report);
+        partitions.push(partition);
+    }
+    let overrides = Arc::new(overrides);
+    Ok(Topic { name, id, partitions: partitions.into(), config: topic_config, overrides })
+}
+
+/// Says what recovery met that somebody should know.
+fn tell(report: &RecoveryReport) {
+    for cut in &report.cuts {
+        let (path, position, bytes) = (cut.path.display(), cut.position, cut.bytes);
+        tracing::warn!(%path, position, bytes, reason = cut.reason, "a torn end was cut off the log");
+    }
+    for gap in &report.gaps {
+        tracing::error!(?gap, "offsets are missing in the log; the records around them are served");
+    }
+    for path in &report.removed {
+        tracing::info!(path = %path.display(), "a file that was no longer of use was removed");
+    }
+}
+
+/// The stored settings that this program and its configuration allow; it may be older than the one that
+/// stored them.
+fn settings_of(config: &Config, name: &str, stored: Vec<(String, String)>) -> (Overrides, Arc<TopicConfig>) {
+    let mut overrides = Overrides::new();
+    for (key, value) in stored {
+        match topic::check(&key, Some(&value)) {
+            Ok(_) => drop(overrides.insert(key, value)),
+            Err(error) => tracing::warn!(topic = name, %error, "a setting of the topic is not used"),
+        }
+    }
+    if overrides.is_empty() {
+        return (overrides, Arc::clone(&config.topic_defaults));
+    }
+    match TopicConfig::resolve(&config.settings, &overrides) {
+        Ok(resolved) => (overrides, Arc::new(resolved)),
+        Err(error) => {
+            tracing::warn!(topic = name, %error, "the settings of the topic are not used");
+            (Overrides::new(), Arc::clone(&config.topic_defaults))
+        }
+    }
+}
+
+/// Removes what is left of a deleted topic; whether nothing is.
+fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
+    if name::check(&deleting.name).is_err() {
+        return true;
+    }
+    for index in 0..deleting.partitions {
+        let path = folder(env, &deleting.name, index);
+        if let Err(error) = remove_folder(env.store.fs(), &path) {
+            tracing::error!(path = %path.display(), %error, "files of a deleted topic are left");
+            return false;
+        }
+    }
+    true
+}
+
+/// Folders that look like a partition's and are none. They may hold data that somebody wants: they stay.
+fn warn_of_unclaimed_folders(env: &PartitionEnv, topics: &Topics) -> Result<(), CatalogError> {
+    let names = env.store.fs().list(&env.data_dir).map_err(|source| StorageError::Io {
+        path: env.data_dir.clone(),
+        op: "list",
+        source,
+    })?;
+    let is_claimed = |folder: &str| {
+        let (topic, index) = folder.rsplit_once('-')?;
+        let index: i32 = index.parse().ok()?;
+        Some(topics.by_name(topic).is_some_and(|topic| index < topic.partition_count()))
+    };
+    let unclaimed: Vec<&String> = names.iter().filter(|name| is_claimed(name) == Some(false)).collect();
+    if let Some(first) = unclaimed.iter().min() {
+        tracing::warn!(
+            folders = unclaimed.len(),
+            first,
+            "folders in the data directory belong to no topic; they are left alone"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! The data directory: whose it is, that only one broker has it, and whether the last one went in peace.
+//!
+//! The lock is an advisory one on the directory itself, so that no removed or replaced lock file lets a second broker in; the
+//! file `lock` only tells the holder's process id. Files that are not ours are never touched.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::storage::files::{FileSystem, OpenMode, read_full_at, write_all_at};
+use crate::storage::state_file::{self, StateFileError, StateKind};
+
+/// Marks a directory as ours.
+const META_FILE: &str = "sendlog.meta";
+const META_KIND: StateKind = StateKind { tag: *b"meta", version: 1 };
+/// Process id of the holder, for people and messages.
+const LOCK_FILE: &str = "lock";
+/// There if the last broker has synced and saved everything before it stopped.
+const CLEAN_FILE: &str = "clean-shutdown";
+/// There if the last broker stopped because a write or sync had failed.
+const FAILED_FILE: &str = "write-failed";
+/// What else may be in a directory that counts as empty.
+const NOT_FOREIGN: [&str; 4] = ["lost+found", LOCK_FILE, CLEAN_FILE, "sendlog.meta.tmp"];
+
+/// Why a data directory cannot be used.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    /// There is something else of that name.
+    #[error("{path} is not a directory; give another --data-dir", path = .path.display())]
+    NotADirectory {
+        /// As given.
+        path: PathBuf,
+    },
+    /// Another broker has it.
+    #[error(
+        "{path} is in use by {holder}; stop that one first, or give another --data-dir",
+        path = .path.display(), holder = holder(*.pid)
+    )]
+    Locked {
+        /// As given.
+        path: PathBuf,
+        /// The other's process id, if it could be read.
+        pid: Option<u32>,
+    },
+    /// It has files, and they are not sendlog's.
+    #[error(
+        "{path} is not a sendlog data directory, but holds {example:?}{hint}; give an empty or new directory as --data-dir",
+        path = .path.display()
+    )]
+    Foreign {
+        /// As given.
+        path: PathBuf,
+        /// One of the files.
+        example: String,
+        /// What it seems to be.
+        hint: &'static str,
+    },
+    /// It cannot be written to.
+    #[error("{path} is not writable ({source}); change its owner or mode, or give another --data-dir", path = .path.display())]
+    NotWritable {
+        /// As given.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The marker file cannot be read or written.
+    #[error("{source}; restore the file from a backup of {path}", path = .path.display())]
+    Meta {
+        /// As given.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: StateFileError,
+    },
+    /// The system refused another operation.
+    #[error("{op} {path}: {source}", path = .path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What was attempted.
+        op: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another broker".to_owned(), |pid| format!("the broker with process id {pid}"))
+}
+
+/// What the marker file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    cluster_id: [u8; 16],
+}
+
+/// How the last broker on a data directory ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastEnd {
+    /// There was none.
+    New,
+    /// Everything was synced and saved: nothing needs to be checked.
+    Clean,
+    /// It crashed or was killed.
+    Crash,
+    /// A write or sync had failed: cached pages are not to be trusted.
+    WriteFailed,
+}
+
+/// A data directory, locked for as long as this lives.
+pub struct DataDir {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
+    cluster_id: Uuid,
+    last_end: LastEnd,
+    /// Holds the lock.
+    _directory: File,
+}
+
+impl DataDir {
+    /// Locks a directory and checks that it is ours; creates it if it does not exist, and takes an empty one over under
+    /// `new_cluster_id`. From here on a crash counts as one, until [`DataDir::mark_clean`].
+    ///
+    /// # Errors
+    /// [`DataDirError`]: nothing was changed, except perhaps that an empty directory was created.
+    pub fn open(fs: Arc<dyn FileSystem>, path: &Path, new_cluster_id: Uuid) -> Result<Self, DataDirError> {
+        create_all(&*fs, path)?;
+        let directory = lock(&*fs, path)?;
+        let meta: Option<Meta> =
+            state_file::load(&*fs, &path.join(META_FILE), META_KIND).map_err(meta_error(path))?;
+        if meta.is_none() {
+            check_empty(&*fs, path)?;
+        }
+        write_pid(&*fs, path)?;
+        let last_end = match &meta {
+            None => LastEnd::New,
+            Some(_) => take_last_end(&*fs, path)?,
+        };
+        let cluster_id = match meta {
+            Some(meta) => Uuid::from_bytes(meta.cluster_id),
+            None => {
+                let meta = Meta { cluster_id: new_cluster_id.into_bytes() };
+                state_file::save(&*fs, &path.join(META_FILE), META_KIND, &meta).map_err(meta_error(path))?;
+                new_cluster_id
+            }
+        };
+        Ok(Self { fs, path: path.to_path_buf(), cluster_id, last_end, _directory: directory })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Set when the directory was first used.
+    #[must_use]
+    pub fn cluster_id(&self) -> Uuid {
+        self.cluster_id
+    }
+
+    /// How the last broker ended.
+    #[must_use]
+    pub fn last_end(&self) -> LastEnd {
+        self.last_end
+    }
+
+    /// Notes that everything is synced and saved; the last thing that a broker does.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`]; then the next start checks.
+    pub fn mark_clean(&self) -> Result<(), DataDirError> {
+        put_marker(&*self.fs, &self.path, CLEAN_FILE)
+    }
+
+    /// Notes that a write or sync has failed, if that can still be written.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`].
+    pub fn mark_failed(&self) -> Result<(), DataDirError> {
+        put_marker(&*self.fs, &self.path, FAILED_FILE)
+    }
+}
+
+fn io_error(path: &Path, op: &'static str) -> impl FnOnce(io::Error) -> DataDirError {
+    let path = path.to_path_buf();
+    move |source| DataDirError::Io { path, op, source }
+}
+
+fn meta_error(path: &Path) -> impl FnOnce(StateFileError) -> DataDirError {
+    let path = path.to_path_buf();
+    move |source| DataDirError::Meta { path, source }
+}
+
+/// Creates a directory and those above it.
+fn create_all(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => return Err(DataDirError::NotADirectory { path: path.to_path_buf() }),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(DataDirError::NotADirectory { path: path.to_path_buf() });
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error(path, "stat")(error));
+        }
+        Err(_) => {}
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_all(fs, parent)?;
+    }
+    fs.create_dir(path).map_err(io_error(path, "create"))?;
+    let parent = parent.unwrap_or(Path::new("."));
+    fs.sync_dir(parent).map_err(io_error(parent, "sync"))
+}
+
+fn lock(fs: &dyn FileSystem, path: &Path) -> Result<File, DataDirError> {
+    let directory = File::open(path).map_err(io_error(path, "open"))?;
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(directory),
+        Err(Errno::WOULDBLOCK) => {
+            Err(DataDirError::Locked { path: path.to_path_buf(), pid: read_pid(fs, path) })
+        }
+        Err(error) => Err(io_error(path, "lock")(error.into())),
+    }
+}
+
+fn read_pid(fs: &dyn FileSystem, path: &Path) -> Option<u32> {
+    let file = fs.open(&path.join(LOCK_FILE), OpenMode::Read).ok()?;
+    let mut text = [0; 16];
+    let read = read_full_at(&*file, &mut text, 0).ok()?;
+    std::str::from_utf8(&text[..read]).ok()?.trim().parse().ok()
+}
+
+fn write_pid(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
+    let text = format!("{}\n", std::process::id());
+    let written = fs
+        .open(&path.join(LOCK_FILE), OpenMode::Replace)
+        .and_then(|file| write_all_at(&*file, &mut [IoSlice::new(text.as_bytes())], 0));
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            DataDirError::NotWritable { path: path.to_path_buf(), source }
+        }
+        _ => io_error(&path.join(LOCK_FILE), "write")(source),
+    })
+}
+
+/// Only an empty directory is taken over.
+fn check_empty(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
+    let names = fs.list(path).map_err(io_error(path, "list"))?;
+    let Some(example) = names.iter().find(|name| !NOT_FOREIGN.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let is_kafkas = names.iter().any(|name| name == "meta.properties");
+    Err(DataDirError::Foreign {
+        path: path.to_path_buf(),
+        example: example.clone(),
+        hint: if is_kafkas { " (it looks like Apache Kafka's)" } else { "" },
+    })
+}
+
+/// Reads the markers and removes them, durably: if this broker crashes, the next one must not find them.
+fn take_last_end(fs: &dyn FileSystem, path: &Path) -> Result<LastEnd, DataDirError> {
+    let has_failed = take_marker(fs, path, FAILED_FILE)?;
+    let was_clean = take_marker(fs, path, CLEAN_FILE)?;
+    if has_failed || was_clean {
+        fs.sync_dir(path).map_err(io_error(path, "sync"))?;
+    }
+    Ok(match (has_failed, was_clean) {
+        (true, _) => LastEnd::WriteFailed,
+        (false, true) => LastEnd::Clean,
+        (false, false) => LastEnd::Crash,
+    })
+}
+
+fn take_marker(fs: &dyn FileSystem, path: &Path, name: &str) -> Result<bool, DataDirError> {
+    let path = path.join(name);
+    match fs.remove(&path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error(&path, "remove")(error)),
+    }
+}
+
+fn put_marker(fs: &dyn FileSystem, path: &Path, name: &str) -> Result<(), DataDirError> {
+    let marker = path.join(name);
+    fs.open(&marker, OpenMode::Replace)
+        .and_then(|file| file.sync_data())
+        .map_err(io_error(&marker, "write"))?;
+    fs.sync_dir(path).map_err(io_error(path, "sync"))
+}
+
+impl std::fmt::Debug for DataDir {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("DataDir")
+            .field("path", &self.path)
+            .field("cluster_id", &self.cluster_id)
+            .field("last_end", &self.last_end)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! What has to be synced so that everything appended so far is durable.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::storage::error::StorageError;
+use crate::storage::files::{FileSystem, StoredFile};
+use crate::storage::view::Bound;
+
+/// A file and its path, for messages.
+#[derive(Clone)]
+pub struct DirtyFile {
+    /// The file; kept open until it is synced, so that no error of its write-back gets lost.
+    pub file: Arc<dyn StoredFile>,
+    /// Its path.
+    pub path: Arc<Path>,
+}
+
+/// Files and folders to sync, and what is durable once all of them are. The parts may be synced in any order and by several
+/// threads; each at most once.
+pub struct Dirty {
+    /// Files with new bytes.
+    pub files: Vec<DirtyFile>,
+    /// Folders with new names.
+    pub directories: Vec<PathBuf>,
+    /// End of the log when this was taken.
+    pub end: Bound,
+    pub(super) fs: Arc<dyn FileSystem>,
+}
+
+impl Dirty {
+    /// Whether nothing has been written since the last one was taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.directories.is_empty()
+    }
+
+    /// Syncs everything: on return, all below [`Dirty::end`] is durable, provided earlier ones were synced too.
+    ///
+    /// # Errors
+    /// The first failure. It must not be tried again: poison the log.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        for dirty in &self.files {
+            dirty.sync()?;
+        }
+        for dir in &self.directories {
+            self.sync_directory(dir)?;
+        }
+        Ok(())
+    }
+
+    /// Syncs one of [`Dirty::directories`].
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn sync_directory(&self, dir: &Path) -> Result<(), StorageError> {
+        self.fs.sync_dir(dir).map_err(|source| sync_error(dir, source))
+    }
+}
+
+impl DirtyFile {
+    /// Syncs the file.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn sync(&self) -> Result<(), StorageError> {
+        self.file.sync_data().map_err(|source| sync_error(&self.path, source))
+    }
+}
+
+/// A full disk is no excuse here: the bytes were acknowledged by the page cache already.
+fn sync_error(path: &Path, source: io::Error) -> StorageError {
+    StorageError::Io { path: path.to_path_buf(), op: "sync", source }
+}
+
+impl std::fmt::Debug for DirtyFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("DirtyFile").field(&self.path).finish()
+    }
+}
+
+impl std::fmt::Debug for Dirty {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Dirty")
+            .field("files", &self.files)
+            .field("directories", &self.directories)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,307 @@
+//! A memory-mapped array of fixed entries: what the offset and time index are made of, and the only unsafe code.
+//!
+//! Entries are big-endian 32-bit words, so the bytes are Kafka's. One writer at a time appends (the segment's lock sees
+//! to that); readers take no lock: an entry is written once, before the count that publishes it (Release/Acquire), and
+//! never changes afterwards. A reader loads the count first and the map second, so its map covers the count.
+//!
+//! SIGBUS is the hazard of mapped files. Blocks are allocated before they are mapped, so a full disk is an error of
+//! `fallocate` and not a signal; the file is cut only when it grows no more, after the last map of it is gone, to a length
+//! that no later map exceeds. What another process does to the file cannot be guarded against.
+#![expect(unsafe_code, reason = "a mapped file is reached through a raw pointer")]
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+use memmap2::{MmapOptions, MmapRaw};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::files::{FileSystem, IoMode, OpenMode, StoredFile, write_all_at};
+
+/// Bytes that a new index starts with; it grows by doubling.
+const INITIAL_BYTES: usize = 4096;
+const WORD_BYTES: usize = 4;
+
+/// How many entries an index has, and the CRC-32 of their bytes. An index file is believed only if it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IndexSum {
+    /// Entries.
+    pub entries: u32,
+    /// CRC-32 (IEEE) of the bytes of all of them.
+    pub crc: u32,
+}
+
+impl IndexSum {
+    /// The sum after one more entry.
+    pub(super) fn add<const WORDS: usize>(&mut self, entry: [u32; WORDS]) {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.crc);
+        for word in entry {
+            hasher.update(&word.to_be_bytes());
+        }
+        self.crc = hasher.finalize();
+        self.entries += 1;
+    }
+}
+
+/// An index file of entries of `WORDS` words.
+#[derive(Debug)]
+pub(super) struct IndexFile<const WORDS: usize> {
+    path: PathBuf,
+    /// What the last allocated slot holds, if it is not zeros.
+    terminator: Option<[u32; WORDS]>,
+    map: ArcSwapOption<IndexMap>,
+    published: AtomicUsize,
+    /// Cloned into every map, so that its count tells whether one lives.
+    lease: Arc<()>,
+}
+
+/// A mapping of the first `words` words of the file.
+#[derive(Debug)]
+struct IndexMap {
+    map: MmapRaw,
+    words: usize,
+    is_writable: bool,
+    _lease: Arc<()>,
+}
+
+/// The entries that were published when it was taken. Holds the map.
+pub(super) struct IndexView<const WORDS: usize> {
+    map: Option<Arc<IndexMap>>,
+    len: usize,
+}
+
+/// The right to append the entries that were reserved.
+pub(super) struct Reserved(Option<Arc<IndexMap>>);
+
+impl<const WORDS: usize> IndexFile<WORDS> {
+    const ENTRY_BYTES: usize = WORDS * WORD_BYTES;
+
+    /// Touches no file. `terminator` stands in the last allocated slot of a growing index.
+    pub(super) fn new(path: PathBuf, terminator: Option<[u32; WORDS]>) -> Self {
+        Self {
+            path,
+            terminator,
+            map: ArcSwapOption::empty(),
+            published: AtomicUsize::new(0),
+            lease: Arc::new(()),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the file exist, without entries.
+    pub(super) fn create(&self, fs: &dyn FileSystem) -> io::Result<()> {
+        fs.open(&self.path, OpenMode::Replace).map(drop)
+    }
+
+    /// The published entries.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the file is not mapped and `io` forbids to do it; else the system's.
+    pub(super) fn view(&self, fs: &dyn FileSystem, io: IoMode) -> io::Result<IndexView<WORDS>> {
+        let len = self.published.load(Ordering::Acquire);
+        if len == 0 {
+            return Ok(IndexView { map: None, len });
+        }
+        let words = len * WORDS;
+        if let Some(map) = self.map.load_full()
+            && words <= map.words
+        {
+            return Ok(IndexView { map: Some(map), len });
+        }
+        if io == IoMode::NoWait {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let file = fs.open(&self.path, OpenMode::Read)?;
+        let map = Arc::new(IndexMap::new(&*file, words, false, &self.lease)?);
+        // A map that the writer has put there meanwhile is larger and stays.
+        self.map.compare_and_swap(&None::<Arc<IndexMap>>, Some(Arc::clone(&map)));
+        Ok(IndexView { map: Some(map), len })
+    }
+
+    /// Makes room for `count` entries after the published ones, so that [`IndexFile::push`] cannot fail.
+    pub(super) fn reserve(&self, fs: &dyn FileSystem, count: usize) -> io::Result<Reserved> {
+        if count == 0 {
+            return Ok(Reserved(None));
+        }
+        let spare = usize::from(self.terminator.is_some());
+        let entries = self.published.load(Ordering::Relaxed) + count + spare;
+        if let Some(map) = self.map.load_full()
+            && map.is_writable
+            && entries * WORDS <= map.words
+        {
+            return Ok(Reserved(Some(map)));
+        }
+        let map = Arc::new(self.grow(fs, entries)?);
+        self.map.store(Some(Arc::clone(&map)));
+        Ok(Reserved(Some(map)))
+    }
+
+    fn grow(&self, fs: &dyn FileSystem, entries: usize) -> io::Result<IndexMap> {
+        let mut bytes = INITIAL_BYTES;
+        while bytes / Self::ENTRY_BYTES < entries {
+            bytes *= 2;
+        }
+        let entries = bytes / Self::ENTRY_BYTES;
+        let file = fs.open(&self.path, OpenMode::Create)?;
+        file.allocate((entries * Self::ENTRY_BYTES) as u64)?;
+        let map = IndexMap::new(&*file, entries * WORDS, true, &self.lease)?;
+        if let Some(terminator) = self.terminator {
+            map.set(entries - 1, terminator);
+        }
+        Ok(map)
+    }
+
+    /// Appends and publishes an entry. There must be one writer at a time.
+    ///
+    /// # Panics
+    /// If it was not reserved.
+    pub(super) fn push(&self, reserved: &Reserved, entry: [u32; WORDS]) {
+        let at = self.published.load(Ordering::Relaxed);
+        let map = reserved.0.as_ref().expect("entries are reserved before they are pushed");
+        map.set(at, entry);
+        self.published.store(at + 1, Ordering::Release);
+    }
+
+    /// Publishes what the file holds, if that is exactly what `sum` says; returns whether it is.
+    pub(super) fn load(&self, fs: &dyn FileSystem, sum: IndexSum) -> io::Result<bool> {
+        let entries = sum.entries as usize;
+        if entries == 0 {
+            self.published.store(0, Ordering::Release);
+            return Ok(true);
+        }
+        let file = fs.open(&self.path, OpenMode::Read)?;
+        if file.size()? < (entries * Self::ENTRY_BYTES) as u64 {
+            return Ok(false);
+        }
+        let map = IndexMap::new(&*file, entries * WORDS, false, &self.lease)?;
+        if map.crc() != sum.crc {
+            return Ok(false);
+        }
+        self.map.store(Some(Arc::new(map)));
+        self.published.store(entries, Ordering::Release);
+        Ok(true)
+    }
+
+    /// Replaces the file by one with these entries. Views of the old one stay good. Nothing is synced.
+    pub(super) fn replace(&self, fs: &dyn FileSystem, entries: &[[u32; WORDS]]) -> io::Result<()> {
+        let bytes: Vec<u8> = entries.iter().flatten().flat_map(|word| word.to_be_bytes()).collect();
+        let temporary = self.path.with_added_extension("tmp");
+        let file = fs.open(&temporary, OpenMode::Replace)?;
+        write_all_at(&*file, &mut [io::IoSlice::new(&bytes)], 0)?;
+        fs.rename(&temporary, &self.path)?;
+        self.published.store(0, Ordering::Release);
+        self.map.store(None);
+        self.published.store(entries.len(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Cuts whatever the file has behind the published entries and appends others: for recovery, which is alone.
+    pub(super) fn extend(&self, fs: &dyn FileSystem, entries: &[[u32; WORDS]]) -> io::Result<()> {
+        self.unmap();
+        let published = self.published.load(Ordering::Relaxed) * Self::ENTRY_BYTES;
+        fs.open(&self.path, OpenMode::Create)?.truncate(published as u64)?;
+        let reserved = self.reserve(fs, entries.len())?;
+        entries.iter().for_each(|entry| self.push(&reserved, *entry));
+        Ok(())
+    }
+
+    /// Lets the map go; it comes back when it is needed.
+    pub(super) fn unmap(&self) {
+        self.map.store(None);
+    }
+
+    /// Cuts the unused end of an index that grows no more and makes it durable; returns false, and does nothing, while
+    /// a map of it lives.
+    ///
+    /// A reader may map the file between the check and the cut: it maps no more than the published entries, which stay.
+    pub(super) fn trim(&self, fs: &dyn FileSystem) -> io::Result<bool> {
+        self.unmap();
+        if Arc::strong_count(&self.lease) != 1 {
+            return Ok(false);
+        }
+        let file = fs.open(&self.path, OpenMode::Create)?;
+        file.truncate((self.published.load(Ordering::Relaxed) * Self::ENTRY_BYTES) as u64)?;
+        file.sync_data()?;
+        Ok(true)
+    }
+}
+
+impl IndexMap {
+    /// Maps the first `words` words, which the file must have.
+    fn new(file: &dyn StoredFile, words: usize, is_writable: bool, lease: &Arc<()>) -> io::Result<Self> {
+        let bytes = words * WORD_BYTES;
+        if file.size()? < bytes as u64 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "index file is shorter than its entries",
+            ));
+        }
+        let mut options = MmapOptions::new();
+        options.len(bytes);
+        let fd = file.as_fd().as_raw_fd();
+        let map = if is_writable { options.map_raw(fd) } else { options.map_raw_read_only(fd) }?;
+        Ok(Self { map, words, is_writable, _lease: Arc::clone(lease) })
+    }
+
+    fn words(&self) -> &[AtomicU32] {
+        // SAFETY: the mapping has `words * 4` bytes (`new`), is aligned to a page, and lives as long as `self`; the file
+        // behind it is not cut while it does (`trim`). All access in this process is through these atomics, which makes
+        // concurrent writes defined; `set` is called on writable maps only.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU32>(), self.words) }
+    }
+
+    fn set<const WORDS: usize>(&self, entry: usize, words: [u32; WORDS]) {
+        assert!(self.is_writable, "entries go to writable maps");
+        let slots = &self.words()[entry * WORDS..(entry + 1) * WORDS];
+        for (slot, word) in slots.iter().zip(words) {
+            slot.store(word.to_be(), Ordering::Relaxed);
+        }
+    }
+
+    fn crc(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut buffer = [0; 64 * WORD_BYTES];
+        for words in self.words().chunks(64) {
+            for (bytes, word) in buffer.chunks_exact_mut(WORD_BYTES).zip(words) {
+                bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+            }
+            hasher.update(&buffer[..words.len() * WORD_BYTES]);
+        }
+        hasher.finalize()
+    }
+}
+
+impl<const WORDS: usize> IndexView<WORDS> {
+    /// An entry; none behind the published ones.
+    pub(super) fn get(&self, entry: usize) -> Option<[u32; WORDS]> {
+        if self.len <= entry {
+            return None;
+        }
+        let slots = self.map.as_ref()?.words().get(entry * WORDS..(entry + 1) * WORDS)?;
+        let mut words = [0; WORDS];
+        for (word, slot) in words.iter_mut().zip(slots) {
+            *word = u32::from_be(slot.load(Ordering::Relaxed));
+        }
+        Some(words)
+    }
+
+    /// The last entry for which `is_before` holds, if it holds for a prefix of the entries and not for the rest.
+    pub(super) fn last_before(&self, is_before: impl Fn([u32; WORDS]) -> bool) -> Option<[u32; WORDS]> {
+        let (mut low, mut high) = (0, self.len);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.get(middle).is_some_and(&is_before) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.get(low.checked_sub(1)?)
+    }
+}

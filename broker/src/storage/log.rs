@@ -1,0 +1,596 @@
+//! A log: segments in order, one writer, any number of readers.
+//!
+//! Owns the order of segments, the assignment of batches to them, and what is published to readers. Which offsets a batch
+//! gets, what is durable, and what a reader may see, is decided above. Nothing here syncs on its own.
+
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sendlog_protocol::records::{BATCH_HEADER_SIZE, BatchHeader};
+use uuid::Uuid;
+
+use crate::storage::checkpoint::{PartitionCheckpoint, SealedSegment};
+use crate::storage::dirty::{Dirty, DirtyFile};
+use crate::storage::error::StorageError;
+use crate::storage::files::{IoMode, StoredFile, write_all_at};
+use crate::storage::partition_metadata;
+use crate::storage::recovery::{self, Recovered, RecoveryReport, Task};
+use crate::storage::segment::{Segment, SegmentPlace};
+use crate::storage::store::Store;
+use crate::storage::summary::{LogConfig, NewEntries, SegmentSummary};
+use crate::storage::view::{Bound, LogView};
+
+/// What is known about a log before it is opened.
+#[derive(Debug, Clone)]
+pub enum Resume {
+    /// A new partition: it has no folder yet.
+    Fresh,
+    /// The broker was shut down cleanly: the checkpoint is believed and nothing is read.
+    Clean(PartitionCheckpoint),
+    /// It was not. Batches behind the checkpoint's end, or all of them without one, are checked.
+    Dirty {
+        /// The last one that was saved.
+        checkpoint: Option<PartitionCheckpoint>,
+        /// The broker stopped because a write or sync had failed: what the page cache shows may never have reached the disk. The
+        /// log goes on in a new segment.
+        distrust_cache: bool,
+        /// Wall clock, ms since 1970.
+        now_ms: i64,
+    },
+}
+
+/// Where a log lives.
+#[derive(Debug, Clone)]
+pub struct LogPlace {
+    /// Partition folder; created by the first append, its parent must exist.
+    pub dir: PathBuf,
+    /// The topic, written into the folder.
+    pub topic_id: Uuid,
+}
+
+/// A batch to append: already valid, already patched with its offset and leader epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct AppendBatch<'a> {
+    /// The first 61 bytes as they go to disk.
+    pub header: &'a [u8; BATCH_HEADER_SIZE],
+    /// All bytes behind them.
+    pub records: &'a [u8],
+    /// What `header` says.
+    pub parsed: BatchHeader,
+}
+
+/// What an append of several batches came to.
+#[derive(Debug)]
+pub struct Appended {
+    /// How many were appended, from the first on. The others left no trace.
+    pub count: usize,
+    /// End of the log now.
+    pub end: Bound,
+    /// Why not all were: [`StorageError::Full`], which passes, or anything else, which poisons the log.
+    pub error: Option<StorageError>,
+}
+
+/// The writer's side of a log. Keep it in a lock; readers need only a [`LogReader`].
+pub struct Log {
+    store: Arc<Store>,
+    dir: Arc<Path>,
+    topic_id: Uuid,
+    config: LogConfig,
+    view: Arc<ArcSwap<LogView>>,
+    end: Bound,
+    dirty_files: Vec<DirtyFile>,
+    dirty_directories: Vec<PathBuf>,
+    /// Sealed since the last call of [`Log::take_sealed`].
+    sealed: Vec<Arc<Segment>>,
+    /// The active segment's file, once it was found to be as long as it must be.
+    active_file: Option<ActiveFile>,
+    is_poisoned: bool,
+}
+
+/// The length of the active file was checked; the descriptor itself is in the segment, under the budget.
+#[derive(Debug, Clone)]
+struct ActiveFile {
+    path: Arc<Path>,
+    is_dirty: bool,
+}
+
+/// The readers' side of a log.
+#[derive(Debug, Clone)]
+pub struct LogReader {
+    view: Arc<ArcSwap<LogView>>,
+}
+
+impl LogReader {
+    /// The segments as they are now. Never waits.
+    #[must_use]
+    pub fn view(&self) -> Arc<LogView> {
+        self.view.load_full()
+    }
+}
+
+impl Log {
+    /// Opens a log, after a crash with recovery. `visit` gets the header of every batch that recovery has walked.
+    ///
+    /// With [`Resume::Fresh`] and [`Resume::Clean`] no file is touched.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`]; [`StorageError::Corrupt`] if something that a checkpoint covers is missing or damaged;
+    /// [`StorageError::ForeignPartition`].
+    pub fn open(
+        store: &Arc<Store>,
+        place: LogPlace,
+        config: LogConfig,
+        resume: Resume,
+        visit: &mut dyn FnMut(&BatchHeader),
+    ) -> Result<(Self, RecoveryReport), StorageError> {
+        let dir: Arc<Path> = place.dir.into();
+        let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
+        let (recovered, roll_ms) = match resume {
+            Resume::Fresh => (Recovered::empty(0, 0), None),
+            Resume::Clean(checkpoint) => (recovery::trust(segments, &checkpoint), None),
+            Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
+                let checkpoint = checkpoint.as_ref();
+                let topic_id = place.topic_id;
+                let task = Task { place: segments, topic_id, checkpoint, distrust_cache, now_ms };
+                (recovery::recover(task, visit)?, distrust_cache.then_some(now_ms))
+            }
+        };
+        let is_checked = !recovered.unsynced.is_empty();
+        let view = LogView { start_offset: recovered.start_offset, segments: recovered.segments };
+        let mut log = Self {
+            store: Arc::clone(store),
+            dir,
+            topic_id: place.topic_id,
+            config,
+            view: Arc::new(ArcSwap::from_pointee(view)),
+            end: recovered.end,
+            dirty_files: recovered.unsynced,
+            dirty_directories: Vec::new(),
+            sealed: recovered.unsettled,
+            active_file: None,
+            is_poisoned: false,
+        };
+        if is_checked {
+            // New files among them may not have reached their folder, nor the folder its parent.
+            log.dirty_directories.extend([log.dir.to_path_buf(), log.parent_dir().to_path_buf()]);
+        }
+        if let Some(now_ms) = roll_ms
+            && log.active().is_some()
+        {
+            log.roll(now_ms)?;
+        }
+        Ok((log, recovered.report))
+    }
+
+    /// A handle for readers.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader { view: Arc::clone(&self.view) }
+    }
+
+    /// The segments as they are now.
+    #[must_use]
+    pub fn view(&self) -> Arc<LogView> {
+        self.view.load_full()
+    }
+
+    /// The partition folder, which may not exist yet.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Offset that the next batch gets.
+    #[must_use]
+    pub fn end_offset(&self) -> i64 {
+        self.end.offset
+    }
+
+    /// End of the log, for readers.
+    #[must_use]
+    pub fn end(&self) -> Bound {
+        self.end
+    }
+
+    /// First offset that can be read.
+    #[must_use]
+    pub fn start_offset(&self) -> i64 {
+        self.view.load().start_offset
+    }
+
+    /// Replaces the settings; the index interval holds from the next segment on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
+    /// Takes no more writes: a sync has failed.
+    pub fn poison(&mut self) {
+        self.is_poisoned = true;
+    }
+
+    /// Whether a write or sync has failed.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
+    }
+
+    /// Appends one batch, whose base offset must be [`Log::end_offset`]. Nothing is durable on return.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`]: the log is as it was, later appends may work. Everything else poisons the log.
+    ///
+    /// # Panics
+    /// If the offset is wrong.
+    pub fn append(&mut self, batch: &AppendBatch<'_>, now_ms: i64) -> Result<Bound, StorageError> {
+        let appended = self.append_many(std::slice::from_ref(batch), now_ms);
+        appended.error.map_or(Ok(appended.end), Err)
+    }
+
+    /// Appends batches, the first at [`Log::end_offset`], each of the others behind the one before; those that go into one
+    /// segment with one `pwritev`. Nothing is durable on return.
+    ///
+    /// # Panics
+    /// If an offset is wrong.
+    pub fn append_many(&mut self, batches: &[AppendBatch<'_>], now_ms: i64) -> Appended {
+        let mut count = 0;
+        let mut error = None;
+        while count < batches.len() {
+            match self.append_run(&batches[count..], now_ms) {
+                Ok(run) => count += run,
+                Err(failure) => {
+                    self.is_poisoned |= !matches!(failure, StorageError::Full { .. });
+                    error = Some(failure);
+                    break;
+                }
+            }
+        }
+        Appended { count, end: self.end, error }
+    }
+
+    /// Appends as many batches as belong into one segment; at least one.
+    fn append_run(&mut self, batches: &[AppendBatch<'_>], now_ms: i64) -> Result<usize, StorageError> {
+        if self.is_poisoned {
+            return Err(StorageError::Poisoned { dir: self.dir.to_path_buf() });
+        }
+        let segment = self.segment_for(&batches[0].parsed, now_ms)?;
+        let file = self.active_file(&segment)?;
+        let mut state = segment.state();
+        segment.make_ready_locked(&mut state).map_err(|error| segment.unready(error))?;
+        let before = state.summary.expect("a ready segment has a summary");
+        let mut after = before;
+        let mut entries = NewEntries::default();
+        let mut count = 0;
+        for batch in batches {
+            assert!(
+                batch.parsed.base_offset == after.next_offset.max(self.end.offset),
+                "batches are in order"
+            );
+            if 0 < count && after.should_roll(&batch.parsed, &self.config, now_ms) {
+                break;
+            }
+            after.add(&batch.parsed, segment.index_interval_bytes(), &mut entries);
+            count += 1;
+        }
+        let fs = self.store.fs();
+        let index_error = |source| StorageError::io(segment.path(), "grow the indexes of", source);
+        let offsets = segment.offset_index().reserve(fs, entries.offset.len()).map_err(index_error)?;
+        let times = segment.time_index().reserve(fs, entries.time.len()).map_err(index_error)?;
+        write_batches(&*file, &batches[..count], before.size)
+            .map_err(|source| roll_back(&*file, &segment, before.size, source))?;
+        entries.offset.iter().for_each(|entry| segment.offset_index().push(&offsets, *entry));
+        entries.time.iter().for_each(|entry| segment.time_index().push(&times, *entry));
+        segment.publish(&mut state, after);
+        drop(state);
+        self.end =
+            Bound { offset: after.next_offset, segment_base: segment.base_offset(), position: after.size };
+        self.set_dirty(file);
+        Ok(count)
+    }
+
+    /// The segment that a batch goes into; a new one if the last one is full or there is none.
+    fn segment_for(&mut self, header: &BatchHeader, now_ms: i64) -> Result<Arc<Segment>, StorageError> {
+        if let Some(active) = self.active() {
+            let summary = active.summary().map_err(|error| active.unready(error))?;
+            if !summary.should_roll(header, &self.config, now_ms) {
+                return Ok(active);
+            }
+        }
+        self.roll(now_ms)
+    }
+
+    fn active(&self) -> Option<Arc<Segment>> {
+        self.view.load().segments.last().cloned()
+    }
+
+    /// Closes the last segment and starts a new one at the end of the log. The folder is created with the first one.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`] or [`StorageError::Io`]; the log is as it was.
+    pub fn roll(&mut self, now_ms: i64) -> Result<Arc<Segment>, StorageError> {
+        let active = self.active();
+        if let Some(active) = &active
+            && active.base_offset() == self.end.offset
+        {
+            return Ok(Arc::clone(active));
+        }
+        if active.is_none() {
+            self.create_folder()?;
+        }
+        let place = SegmentPlace {
+            store: &self.store,
+            dir: &self.dir,
+            index_interval_bytes: self.config.index_interval_bytes,
+        };
+        let summary = SegmentSummary::new(self.end.offset, now_ms);
+        let segment = Arc::new(Segment::with_summary(place, summary));
+        let file = segment.create_files()?;
+        if let Some(active) = active {
+            close(&active)?;
+            self.sealed.push(active);
+        }
+        self.end = Bound { segment_base: segment.base_offset(), position: 0, ..self.end };
+        self.active_file = Some(ActiveFile { path: segment.path().into(), is_dirty: false });
+        self.set_dirty(file);
+        self.dirty_directories.push(self.dir.to_path_buf());
+        self.publish(|view| view.segments.push(Arc::clone(&segment)));
+        Ok(segment)
+    }
+
+    fn create_folder(&mut self) -> Result<(), StorageError> {
+        let created = partition_metadata::create_folder(self.store.fs(), &self.dir, self.topic_id)?;
+        self.dirty_files.push(created);
+        self.dirty_directories.push(self.parent_dir().to_path_buf());
+        Ok(())
+    }
+
+    fn parent_dir(&self) -> &Path {
+        self.dir.parent().unwrap_or(Path::new("."))
+    }
+
+    /// The active segment's file. After a clean start it is looked at here for the first time, and must be as long as the
+    /// checkpoint says: whoever wrote to it, or restored it from a backup, must not be overwritten.
+    fn active_file(&mut self, segment: &Arc<Segment>) -> Result<Arc<dyn StoredFile>, StorageError> {
+        let open_error = |source| StorageError::io(segment.path(), "open", source);
+        let file = segment.file(IoMode::Blocking).map_err(open_error)?;
+        if self.active_file.is_none() {
+            let size = file.size().map_err(open_error)?;
+            if size != self.end.position {
+                return Err(StorageError::Corrupt {
+                    path: segment.path().to_path_buf(),
+                    position: size.min(self.end.position),
+                    offset: self.end.offset,
+                    reason: format!(
+                        "it has {size} bytes and had {} at the clean shutdown; {}",
+                        self.end.position,
+                        recovery::WAY_OUT
+                    ),
+                });
+            }
+            self.active_file = Some(ActiveFile { path: segment.path().into(), is_dirty: false });
+        }
+        Ok(file)
+    }
+
+    fn set_dirty(&mut self, file: Arc<dyn StoredFile>) {
+        if let Some(active) = &mut self.active_file
+            && !active.is_dirty
+        {
+            active.is_dirty = true;
+            self.dirty_files.push(DirtyFile { file, path: Arc::clone(&active.path) });
+        }
+    }
+
+    /// What to sync so that everything appended so far is durable, except what was taken before.
+    pub fn take_dirty(&mut self) -> Dirty {
+        if let Some(active) = &mut self.active_file {
+            active.is_dirty = false;
+        }
+        Dirty {
+            files: std::mem::take(&mut self.dirty_files),
+            directories: std::mem::take(&mut self.dirty_directories),
+            end: self.end,
+            fs: self.store.fs_arc(),
+        }
+    }
+
+    /// Segments that were closed since the last call; [`Segment::settle`] them, away from this log's lock.
+    pub fn take_sealed(&mut self) -> Vec<Arc<Segment>> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// Moves the log's start forward; offsets below cannot be read any more. Returns the segments that lie wholly below, to
+    /// be given to [`delete_segments`] once the new start is durable. The last segment always stays.
+    pub fn advance_start(&mut self, offset: i64) -> Vec<Arc<Segment>> {
+        let offset = offset.clamp(self.start_offset(), self.end.offset);
+        let mut gone = Vec::new();
+        self.publish(|view| {
+            view.start_offset = offset;
+            let next_bases = view.segments.iter().skip(1).map(|segment| segment.base_offset());
+            let count = next_bases.take_while(|base| *base <= offset).count();
+            gone = view.segments.drain(..count).collect();
+        });
+        self.sealed.retain(|sealed| !gone.iter().any(|segment| Arc::ptr_eq(segment, sealed)));
+        gone
+    }
+
+    fn publish(&mut self, change: impl FnOnce(&mut LogView)) {
+        let mut view = LogView::clone(&self.view.load());
+        change(&mut view);
+        self.view.store(Arc::new(view));
+    }
+
+    /// The log as it is now; see [`PartitionCheckpoint`] for when it may be saved.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`], if the last segment had to be looked at.
+    pub fn checkpoint(&self) -> Result<PartitionCheckpoint, StorageError> {
+        let view = self.view.load();
+        let summary = |active: &Arc<Segment>| active.summary().map_err(|error| active.unready(error));
+        Ok(PartitionCheckpoint {
+            start_offset: view.start_offset,
+            end_offset: self.end.offset,
+            active: view.segments.last().map(summary).transpose()?,
+            sealed: None,
+        })
+    }
+
+    /// The same for a clean shutdown, with the list of segments: the next start believes it without looking.
+    ///
+    /// # Errors
+    /// As [`Log::checkpoint`].
+    pub fn clean_checkpoint(&self) -> Result<PartitionCheckpoint, StorageError> {
+        let view = self.view.load();
+        let (_, sealed) =
+            view.segments.split_last().map_or((None, &[][..]), |(last, rest)| (Some(last), rest));
+        let sealed = sealed
+            .iter()
+            .map(|segment| SealedSegment { base_offset: segment.base_offset(), size: segment.size() })
+            .collect();
+        Ok(PartitionCheckpoint { sealed: Some(sealed), ..self.checkpoint()? })
+    }
+}
+
+/// One `pwritev` for all of them.
+fn write_batches(file: &dyn StoredFile, batches: &[AppendBatch<'_>], position: u64) -> std::io::Result<()> {
+    if let [batch] = batches {
+        let mut parts = [IoSlice::new(batch.header), IoSlice::new(batch.records)];
+        return write_all_at(file, &mut parts, position);
+    }
+    let mut parts: Vec<IoSlice<'_>> =
+        batches.iter().flat_map(|batch| [IoSlice::new(batch.header), IoSlice::new(batch.records)]).collect();
+    write_all_at(file, &mut parts, position)
+}
+
+/// After a failed write: takes back what it may have written. Nobody has read it, for it was never published.
+fn roll_back(file: &dyn StoredFile, segment: &Segment, size: u64, source: std::io::Error) -> StorageError {
+    let failure = StorageError::io(segment.path(), "write", source);
+    match file.truncate(size) {
+        Err(source) if matches!(failure, StorageError::Full { .. }) => {
+            StorageError::Io { path: segment.path().to_path_buf(), op: "truncate", source }
+        }
+        _ => failure,
+    }
+}
+
+/// Ends the indexes of a segment. Their files are finished later, by [`Segment::settle`].
+fn close(segment: &Arc<Segment>) -> Result<(), StorageError> {
+    let mut state = segment.state();
+    segment.make_ready_locked(&mut state).map_err(|error| segment.unready(error))?;
+    let mut summary = state.summary.expect("a ready segment has a summary");
+    let mut entries = NewEntries::default();
+    summary.close(&mut entries);
+    let reserved = segment
+        .time_index()
+        .reserve(segment.store().fs(), entries.time.len())
+        .map_err(|source| StorageError::io(segment.time_index().path(), "grow", source))?;
+    entries.time.iter().for_each(|entry| segment.time_index().push(&reserved, *entry));
+    segment.publish(&mut state, summary);
+    segment.set_sealed();
+    Ok(())
+}
+
+/// Removes the files of segments that no view has any more: renames them first, so that a crash leaves nothing that looks like
+/// a segment. Who still reads them goes on. Not durable on return.
+///
+/// # Errors
+/// The first failure; the rest is left for the next start, which finds the segments below the log's start.
+pub fn delete_segments(store: &Store, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
+    for segment in segments {
+        segment.delete_files(store.fs())?;
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Log").field("dir", &self.dir).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::records::Compression;
+
+    use super::*;
+    use crate::storage::files::RealFs;
+    use crate::storage::testing::{TestBatch, batch};
+
+    const TOPIC: Uuid = Uuid::from_u128(7);
+
+    fn store() -> Arc<Store> {
+        Store::new(Arc::new(RealFs), 100)
+    }
+
+    fn open(store: &Arc<Store>, dir: &Path, config: LogConfig, resume: Resume) -> (Log, RecoveryReport) {
+        let place = LogPlace { dir: dir.join("t-0"), topic_id: TOPIC };
+        Log::open(store, place, config, resume, &mut |_| {}).unwrap()
+    }
+
+    fn small() -> LogConfig {
+        LogConfig { segment_bytes: 4096, index_interval_bytes: 300, ..LogConfig::default() }
+    }
+
+    fn dirty(checkpoint: Option<PartitionCheckpoint>) -> Resume {
+        Resume::Dirty { checkpoint, distrust_cache: false, now_ms: 0 }
+    }
+
+    /// Appends `count` batches of 1 to 3 records.
+    fn fill(log: &mut Log, count: usize) -> Vec<TestBatch> {
+        let mut batches = Vec::new();
+        for index in 0..count {
+            let base = log.end_offset();
+            let timestamps: Vec<i64> = (0..=(index as i64 % 3)).map(|at| 1000 + base + at).collect();
+            let next = batch(base, &timestamps, 10 + index % 90, Compression::None);
+            log.append(&next.to_append(), 1).unwrap();
+            batches.push(next);
+        }
+        batches
+    }
+
+    fn read_all(log: &Log, batches: &[TestBatch]) {
+        let view = log.view();
+        let end = log.end();
+        for wanted in batches {
+            for offset in wanted.parsed.base_offset..wanted.parsed.next_offset() {
+                let slice = view.read(offset, &end, 1, true, IoMode::Blocking).unwrap().unwrap();
+                let mut bytes = vec![0; slice.len()];
+                slice.read_at(0, &mut bytes).unwrap();
+                assert_eq!(bytes, wanted.bytes, "offset {offset}");
+            }
+        }
+        assert!(view.read(end.offset, &end, 1, true, IoMode::Blocking).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store();
+        let (mut log, _) = open(&store, dir.path(), small(), Resume::Fresh);
+        assert!(!dir.path().join("t-0").exists(), "the folder comes with the first append");
+        let batches = fill(&mut log, 200);
+        assert!(3 < log.view().segments().len());
+        read_all(&log, &batches);
+        log.take_dirty().sync().unwrap();
+        assert!(log.take_dirty().is_empty());
+    }
+
+    #[test]
+    fn a_clean_and_a_dirty_reopening_find_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store();
+        let (mut log, _) = open(&store, dir.path(), small(), Resume::Fresh);
+        let mut batches = fill(&mut log, 100);
+        let middle = log.checkpoint().unwrap();
+        batches.extend(fill(&mut log, 100));
+        let clean = log.clean_checkpoint().unwrap();
+        let end = log.end();
+        drop(log);
+        for resume in [Resume::Clean(clean), dirty(Some(middle)), dirty(None)] {
+            let (log, _) = open(&store, dir.path(), small(), resume);
+            assert_eq!(log.end(), end);
+            read_all(&log, &batches);
+        }
+    }
+}

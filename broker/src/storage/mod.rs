@@ -1,0 +1,48 @@
+//! Logs on disk: segments of record batches, their indexes, and the state beside them.
+//!
+//! A partition folder `TOPIC-PARTITION/` has, as Apache Kafka's, for every segment a `.log` of record batches as they came
+//! in, a sparse `.index` by offset and a `.timeindex` by timestamp. Only the `.log` is the truth. `docs/storage-format.md`
+//! has every byte.
+//!
+//! ```text
+//! log           segments in order: append, roll, advance the start        <- one writer
+//! view          read by offset, batches whole                              <- any number of readers, no lock
+//! time_lookup   read by timestamp
+//! segment       one segment's files, and whether its indexes are believed
+//! index_file    memory-mapped entries (the only unsafe code)
+//! recovery      after a crash: from the checkpoint on
+//! state_file    typed, checksummed, atomically replaced files
+//! files         the seam to the file system
+//! ```
+//!
+//! Everything here is synchronous, and knows no tokio, no socket and no Kafka error code. Nothing syncs on its own, except state
+//! files: an append hands its files out as [`dirty::Dirty`].
+
+pub mod checkpoint;
+pub mod data_dir;
+pub mod dirty;
+pub mod error;
+pub mod file_slice;
+pub mod files;
+pub mod flush;
+pub mod leader_epochs;
+pub mod log;
+pub mod partition_metadata;
+pub mod producer_snapshot;
+pub mod recovery;
+pub mod retention;
+pub mod segment;
+pub mod state_file;
+pub mod store;
+pub mod summary;
+#[doc(hidden)]
+pub mod testing;
+pub mod time_lookup;
+pub mod view;
+
+mod batch_scan;
+mod file_names;
+mod header_walk;
+mod index_file;
+mod offset_index;
+mod time_index;

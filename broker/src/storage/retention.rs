@@ -1,0 +1,95 @@
+//! Which segments may go: a decision, not a deed.
+
+use crate::storage::view::SegmentInfo;
+
+/// How long and how much a topic keeps; none means without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetentionPolicy {
+    /// A segment goes when its largest timestamp is older than this, ms (`retention.ms`).
+    pub retention_ms: Option<i64>,
+    /// The oldest segments go while the others still have this many bytes (`retention.bytes`).
+    pub retention_bytes: Option<u64>,
+}
+
+/// The offset that the log may start at, so that all segments below it can be deleted; none if nothing may go.
+///
+/// `segments` are all of the log's, oldest first. The last one never goes: roll it first, if it should. Only a run of oldest
+/// segments goes, so that no hole appears. A segment without timestamps never goes by time.
+///
+/// `now_ms` must not follow a clock that jumped ahead; see `docs/storage-format.md`, "Retention".
+#[must_use]
+pub fn new_start(
+    segments: &[SegmentInfo],
+    policy: &RetentionPolicy,
+    start_offset: i64,
+    now_ms: i64,
+) -> Option<i64> {
+    let (_, sealed) = segments.split_last()?;
+    let mut bytes: u64 = segments.iter().map(|segment| segment.size).sum();
+    let mut new_start = None;
+    for (segment, next) in sealed.iter().zip(&segments[1..]) {
+        let is_old = policy.retention_ms.is_some_and(|limit| is_older(segment, limit, now_ms));
+        let is_surplus = policy.retention_bytes.is_some_and(|limit| limit <= bytes - segment.size);
+        let is_below_start = next.base_offset <= start_offset;
+        if !(is_old || is_surplus || is_below_start) {
+            break;
+        }
+        bytes -= segment.size;
+        new_start = Some(next.base_offset);
+    }
+    new_start
+}
+
+fn is_older(segment: &SegmentInfo, limit_ms: i64, now_ms: i64) -> bool {
+    0 <= segment.max_timestamp && limit_ms < now_ms.saturating_sub(segment.max_timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(list: &[(i64, u64, i64)]) -> Vec<SegmentInfo> {
+        let info = |&(base_offset, size, max_timestamp)| SegmentInfo { base_offset, size, max_timestamp };
+        list.iter().map(info).collect()
+    }
+
+    #[test]
+    fn old_segments_go_and_the_last_stays() {
+        let log = segments(&[(0, 10, 100), (10, 10, 200), (20, 10, 300)]);
+        let by_time = |limit, now| {
+            let policy = RetentionPolicy { retention_ms: Some(limit), retention_bytes: None };
+            new_start(&log, &policy, 0, now)
+        };
+        assert_eq!(by_time(50, 150), None);
+        assert_eq!(by_time(50, 151), Some(10));
+        assert_eq!(by_time(50, 251), Some(20));
+        assert_eq!(by_time(0, i64::MAX), Some(20));
+    }
+
+    #[test]
+    fn surplus_bytes_go_while_the_limit_stays_covered() {
+        let log = segments(&[(0, 10, -1), (10, 10, -1), (20, 10, -1)]);
+        let by_bytes = |limit| {
+            let policy = RetentionPolicy { retention_ms: None, retention_bytes: Some(limit) };
+            new_start(&log, &policy, 0, 0)
+        };
+        assert_eq!(by_bytes(30), None);
+        assert_eq!(by_bytes(21), None);
+        assert_eq!(by_bytes(20), Some(10));
+        assert_eq!(by_bytes(10), Some(20));
+        assert_eq!(by_bytes(0), Some(20));
+    }
+
+    #[test]
+    fn segments_below_the_start_go_and_no_hole_is_made() {
+        let log = segments(&[(0, 10, -1), (10, 10, 1), (20, 10, 1), (30, 10, 1)]);
+        let none = RetentionPolicy::default();
+        assert_eq!(new_start(&log, &none, 9, 0), None);
+        assert_eq!(new_start(&log, &none, 10, 0), Some(10));
+        assert_eq!(new_start(&log, &none, 25, 0), Some(20));
+        // The first has no timestamp and stays, so those behind it stay too.
+        let by_time = RetentionPolicy { retention_ms: Some(1), retention_bytes: None };
+        assert_eq!(new_start(&log, &by_time, 0, 1_000_000), None);
+        assert_eq!(new_start(&[], &by_time, 0, 0), None);
+    }
+}

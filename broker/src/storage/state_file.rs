@@ -1,0 +1,187 @@
+//! State files: a typed value with magic, version and checksum, replaced atomically. The only module that names bincode.
+//!
+//! Layout (`docs/storage-format.md`, "State files"), little endian: magic `SLST`, kind (u32), version (u32), payload
+//! length (u64), payload, CRC-32 of everything before it (u32).
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::storage::files::{FileSystem, OpenMode, read_full_at, write_all_at};
+
+const MAGIC: [u8; 4] = *b"SLST";
+const HEADER_BYTES: usize = 20;
+const CRC_BYTES: usize = 4;
+/// Largest state file; a catalog of 100,000 topics has about 20 MB.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// What a state file holds and how it is laid out: readers refuse every other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateKind {
+    /// Four letters, different for every kind of file.
+    pub tag: [u8; 4],
+    /// Version of the payload.
+    pub version: u32,
+}
+
+/// Why a state file was not written or read.
+#[derive(Debug, Error)]
+pub enum StateFileError {
+    /// The system refused an operation.
+    #[error("{op} {path}: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was attempted.
+        op: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The bytes are not what was written.
+    #[error("state file {path} is damaged: {reason}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written by another version of sendlog.
+    #[error("state file {path} has version {found}, this program reads {expected}", path = .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Version in the file.
+        found: u32,
+        /// Version that was asked for.
+        expected: u32,
+    },
+}
+
+impl StateFileError {
+    fn io(path: &Path, op: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, op, source }
+    }
+
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if crate::storage::error::is_full(source))
+    }
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::legacy().with_limit::<{ 1 << 30 }>()
+}
+
+/// The bytes of a state file.
+///
+/// # Errors
+/// The reason, if `value` cannot be encoded, which is so for no type of ours.
+fn encode<T: Serialize>(kind: StateKind, value: &T) -> Result<Vec<u8>, String> {
+    let payload = bincode::serde::encode_to_vec(value, config()).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len() + CRC_BYTES);
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&kind.tag);
+    bytes.extend_from_slice(&kind.version.to_le_bytes());
+    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&payload);
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Writes `value` and makes it durable: temporary file, fsync, rename, fsync of the folder. After a failure the file has
+/// the old content or the new one, never a mixture.
+///
+/// # Errors
+/// [`StateFileError::Io`].
+pub fn save<T: Serialize>(
+    fs: &dyn FileSystem,
+    path: &Path,
+    kind: StateKind,
+    value: &T,
+) -> Result<(), StateFileError> {
+    write_and_rename(fs, path, kind, value)?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs.sync_dir(dir).map_err(StateFileError::io(dir, "sync"))
+}
+
+fn write_and_rename<T: Serialize>(
+    fs: &dyn FileSystem,
+    path: &Path,
+    kind: StateKind,
+    value: &T,
+) -> Result<(), StateFileError> {
+    let damaged = |reason| StateFileError::Damaged { path: path.to_path_buf(), reason };
+    let bytes = encode(kind, value).map_err(damaged)?;
+    let temporary = path.with_added_extension("tmp");
+    let file = fs.open(&temporary, OpenMode::Replace).map_err(StateFileError::io(&temporary, "create"))?;
+    write_all_at(&*file, &mut [IoSlice::new(&bytes)], 0).map_err(StateFileError::io(&temporary, "write"))?;
+    file.sync_data().map_err(StateFileError::io(&temporary, "sync"))?;
+    drop(file);
+    fs.rename(&temporary, path).map_err(StateFileError::io(path, "rename"))
+}
+
+/// Reads what [`save`] wrote; none if there is no such file.
+///
+/// # Errors
+/// [`StateFileError`]; any changed or missing byte is [`StateFileError::Damaged`].
+pub fn load<T: DeserializeOwned>(
+    fs: &dyn FileSystem,
+    path: &Path,
+    kind: StateKind,
+) -> Result<Option<T>, StateFileError> {
+    let file = match fs.open(path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StateFileError::io(path, "open")(error)),
+    };
+    let size = file.size().map_err(StateFileError::io(path, "stat"))?;
+    let damaged = |reason: String| StateFileError::Damaged { path: path.to_path_buf(), reason };
+    if FILE_BYTES_MAX < size {
+        return Err(damaged(format!("it has {size} bytes, more than any state file")));
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let read = read_full_at(&*file, &mut bytes, 0).map_err(StateFileError::io(path, "read"))?;
+    bytes.truncate(read);
+    let found = decode(kind, &bytes).map_err(damaged)?;
+    if found.version != kind.version {
+        let path = path.to_path_buf();
+        return Err(StateFileError::Version { path, found: found.version, expected: kind.version });
+    }
+    let (value, used) = bincode::serde::decode_from_slice(found.payload, config())
+        .map_err(|error| damaged(format!("its content does not decode: {error}")))?;
+    if used != found.payload.len() {
+        return Err(damaged(format!("{} bytes follow its content", found.payload.len() - used)));
+    }
+    Ok(Some(value))
+}
+
+struct Decoded<'a> {
+    version: u32,
+    payload: &'a [u8],
+}
+
+fn decode(kind: StateKind, bytes: &[u8]) -> Result<Decoded<'_>, String> {
+    let short = || format!("it has only {} bytes", bytes.len());
+    let (content, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or_else(short)?;
+    if u32::from_le_bytes(*crc) != crc32fast::hash(content) {
+        return Err("its checksum does not match".to_owned());
+    }
+    let (magic, rest) = content.split_first_chunk::<4>().ok_or_else(short)?;
+    let (tag, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+    let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+    let (len, payload) = rest.split_first_chunk::<8>().ok_or_else(short)?;
+    if *magic != MAGIC || *tag != kind.tag {
+        return Err("it is another kind of file".to_owned());
+    }
+    if u64::from_le_bytes(*len) != payload.len() as u64 {
+        return Err("its length does not match".to_owned());
+    }
+    Ok(Decoded { version: u32::from_le_bytes(*version), payload })
+}

@@ -1,0 +1,232 @@
+//! [`FaultyFs`]: the real file system, except that chosen operations fail.
+
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::storage::files::{FileSystem, OpenMode, RealFs, StoredFile};
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The device reports an error.
+    Eio,
+    /// The disk is full: operations that take space fail, others work.
+    Enospc,
+    /// A write takes only half of its bytes, and the next one fails with "no space". Other operations work.
+    ShortWrite,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    fault: Fault,
+    /// Number of the first operation that fails, counted from 0.
+    first: u64,
+    /// How many fail from there on.
+    count: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    plan: Mutex<Option<Plan>>,
+    operations: AtomicU64,
+    faults: AtomicU64,
+}
+
+/// What an operation needs, and so which faults it is open to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+    TakesSpace,
+    Other,
+}
+
+/// Passes everything to [`RealFs`], counts the operations, and lets those fail that the plan names.
+#[derive(Debug, Clone, Default)]
+pub struct FaultyFs {
+    state: Arc<State>,
+}
+
+struct FaultyFile {
+    file: Arc<dyn StoredFile>,
+    state: Arc<State>,
+}
+
+impl FaultyFs {
+    /// Without a plan: everything works.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on, lets `count` operations fail after `first` ones that work.
+    pub fn fail(&self, fault: Fault, first: u64, count: u64) {
+        self.state.operations.store(0, Ordering::SeqCst);
+        self.state.faults.store(0, Ordering::SeqCst);
+        *self.state.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Plan { fault, first, count });
+    }
+
+    /// Everything works again.
+    pub fn heal(&self) {
+        *self.state.plan.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Operations that failed on purpose since [`FaultyFs::fail`].
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.state.faults.load(Ordering::SeqCst)
+    }
+
+    /// Operations since the start or [`FaultyFs::fail`].
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.state.operations.load(Ordering::SeqCst)
+    }
+}
+
+impl State {
+    /// The fault that this operation gets; counts it.
+    fn next(&self, kind: Kind) -> Option<Fault> {
+        let number = self.operations.fetch_add(1, Ordering::SeqCst);
+        let plan = (*self.plan.lock().unwrap_or_else(PoisonError::into_inner))?;
+        if number < plan.first || plan.first.saturating_add(plan.count) <= number {
+            return None;
+        }
+        let hits = match plan.fault {
+            Fault::Eio => true,
+            Fault::Enospc => matches!(kind, Kind::Write | Kind::TakesSpace),
+            Fault::ShortWrite => kind == Kind::Write,
+        };
+        if hits {
+            self.faults.fetch_add(1, Ordering::SeqCst);
+        }
+        hits.then_some(plan.fault)
+    }
+
+    fn pass(&self, kind: Kind) -> io::Result<()> {
+        match self.next(kind) {
+            None => Ok(()),
+            Some(Fault::Eio) => Err(Errno::IO.into()),
+            Some(Fault::Enospc | Fault::ShortWrite) => Err(Errno::NOSPC.into()),
+        }
+    }
+}
+
+impl FileSystem for FaultyFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StoredFile>> {
+        let takes_space = matches!(mode, OpenMode::Create | OpenMode::Replace);
+        self.state.pass(if takes_space { Kind::TakesSpace } else { Kind::Other })?;
+        let file = RealFs.open(path, mode)?;
+        Ok(Arc::new(FaultyFile { file, state: Arc::clone(&self.state) }))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.state.pass(Kind::TakesSpace)?;
+        RealFs.create_dir(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.state.pass(Kind::Read)?;
+        RealFs.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.state.pass(Kind::TakesSpace)?;
+        RealFs.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.state.pass(Kind::Other)?;
+        RealFs.remove(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.state.pass(Kind::Other)?;
+        RealFs.remove_dir(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.state.pass(Kind::Other)?;
+        RealFs.sync_dir(dir)
+    }
+
+    fn file_len(&self, path: &Path) -> io::Result<u64> {
+        self.state.pass(Kind::Read)?;
+        RealFs.file_len(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.state.pass(Kind::Read)?;
+        RealFs.free_bytes(path)
+    }
+}
+
+impl StoredFile for FaultyFile {
+    fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        match self.state.next(Kind::Write) {
+            None => self.file.write_at(parts, position),
+            Some(Fault::Eio) => Err(Errno::IO.into()),
+            Some(Fault::Enospc) => Err(Errno::NOSPC.into()),
+            Some(Fault::ShortWrite) => self.write_half(parts, position),
+        }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.state.pass(Kind::Read)?;
+        self.file.read_at(buffer, position)
+    }
+
+    fn read_at_nowait(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.state.pass(Kind::Read)?;
+        self.file.read_at_nowait(buffer, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.state.pass(Kind::Other)?;
+        self.file.sync_data()
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.state.pass(Kind::TakesSpace)?;
+        self.file.allocate(len)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.state.pass(Kind::Other)?;
+        self.file.truncate(len)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.state.pass(Kind::Read)?;
+        self.file.size()
+    }
+
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        self.file.read_ahead(position, len)
+    }
+
+    fn drop_cache(&self, position: u64) -> io::Result<()> {
+        self.state.pass(Kind::Other)?;
+        self.file.drop_cache(position)
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl FaultyFile {
+    fn write_half(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        if all.len() < 2 {
+            return Err(Errno::NOSPC.into());
+        }
+        self.file.write_at(&[IoSlice::new(&all[..all.len() / 2])], position)
+    }
+}

@@ -1,0 +1,188 @@
+//! Look-ups by timestamp, exact to the record. They read batches, decompress them, and may wait for the disk.
+
+use std::sync::Arc;
+
+use sendlog_protocol::records::{NO_TIMESTAMP, first_record_at_or_after, max_timestamp_record};
+
+use crate::storage::error::ReadError;
+use crate::storage::files::{IoMode, StoredFile, read_full_at};
+use crate::storage::header_walk::Located;
+use crate::storage::segment::Segment;
+use crate::storage::time_index::TimeEntry;
+use crate::storage::view::{Bound, LogView};
+
+/// Most that one batch is decompressed to.
+const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
+
+/// A record found by its timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampOffset {
+    /// Its timestamp, ms since 1970.
+    pub timestamp: i64,
+    /// Its offset.
+    pub offset: i64,
+    /// Leader epoch of its batch.
+    pub leader_epoch: i32,
+}
+
+/// What is looked for in one segment, from a position on.
+struct Range {
+    start: u64,
+    end: u64,
+}
+
+impl LogView {
+    /// The first record, from the log's start to `bound`, whose timestamp is at least `timestamp`.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`], also for a batch that cannot be decompressed; [`ReadError::Io`].
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+        bound: &Bound,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        for segment in self.segments_below(bound) {
+            if segment.is_sealed() && segment.summary()?.max_timestamp < timestamp {
+                continue;
+            }
+            if let Some(found) = segment.first_at_or_after(timestamp, self.start_offset, bound)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp, from the log's start to `bound`; the first of them if there are several.
+    ///
+    /// # Errors
+    /// As [`LogView::offset_for_timestamp`].
+    pub fn max_timestamp(&self, bound: &Bound) -> Result<Option<TimestampOffset>, ReadError> {
+        let mut best: Option<(&Arc<Segment>, Located)> = None;
+        for segment in self.segments_below(bound) {
+            let least = best.map_or(NO_TIMESTAMP, |(_, batch)| batch.header.max_timestamp);
+            let batch = segment.max_timestamp_batch(self.start_offset, bound, least)?;
+            best = batch.map(|batch| (segment, batch)).or(best);
+        }
+        let Some((segment, batch)) = best else { return Ok(None) };
+        let bytes = segment.read_batch(&batch)?;
+        let found = max_timestamp_record(&bytes, DECOMPRESSED_BYTES_MAX)
+            .map_err(|error| segment.corrupt(&batch, error.to_string()))?;
+        Ok(found.map(|record| TimestampOffset {
+            timestamp: record.timestamp,
+            offset: record.offset,
+            leader_epoch: batch.header.leader_epoch,
+        }))
+    }
+}
+
+impl Segment {
+    fn first_at_or_after(
+        self: &Arc<Self>,
+        timestamp: i64,
+        start_offset: i64,
+        bound: &Bound,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        // Up to the entry's batch, all timestamps are below.
+        let entry = self.checked_entry(bound, |times| times.below_timestamp(timestamp))?;
+        let from = entry.map_or(start_offset, |entry| start_offset.max(entry.offset));
+        let Some(range) = self.range_from(from, bound)? else { return Ok(None) };
+        let file = self.open()?;
+        let mut walk = self.walk(&*file, range.start..range.end, IoMode::Blocking);
+        while let Some(batch) = walk.next()? {
+            if batch.header.max_timestamp < timestamp {
+                continue;
+            }
+            let bytes = self.read_batch_from(&*file, &batch)?;
+            let found = first_record_at_or_after(&bytes, timestamp, start_offset, DECOMPRESSED_BYTES_MAX)
+                .map_err(|error| self.corrupt(&batch, error.to_string()))?;
+            if let Some(record) = found {
+                let leader_epoch = batch.header.leader_epoch;
+                let (timestamp, offset) = (record.timestamp, record.offset);
+                return Ok(Some(TimestampOffset { timestamp, offset, leader_epoch }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first batch with the largest timestamp below `bound`, if that is more than `least`.
+    fn max_timestamp_batch(
+        self: &Arc<Self>,
+        start_offset: i64,
+        bound: &Bound,
+        least: i64,
+    ) -> Result<Option<Located>, ReadError> {
+        let entry = if self.is_sealed() {
+            let summary = self.summary()?;
+            if summary.max_timestamp <= least {
+                return Ok(None);
+            }
+            Some(TimeEntry { timestamp: summary.max_timestamp, offset: summary.max_timestamp_offset })
+        } else {
+            self.checked_entry(bound, |times| times.below_offset(bound.offset))?
+        };
+        let from = entry.map_or(start_offset, |entry| start_offset.max(entry.offset));
+        let Some(range) = self.range_from(from, bound)? else { return Ok(None) };
+        let file = self.open()?;
+        let mut walk = self.walk(&*file, range.start..range.end, IoMode::Blocking);
+        let (mut best, mut least) = (None, least);
+        while let Some(batch) = walk.next()? {
+            if least < batch.header.max_timestamp {
+                least = batch.header.max_timestamp;
+                best = Some(batch);
+            }
+            if self.is_sealed() && entry.is_some_and(|entry| entry.timestamp <= least) {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
+    /// An entry of the time index that was checked against its batch.
+    fn checked_entry(
+        self: &Arc<Self>,
+        bound: &Bound,
+        find: impl Fn(&crate::storage::time_index::TimeLookup) -> Option<TimeEntry>,
+    ) -> Result<Option<TimeEntry>, ReadError> {
+        for _ in 0..2 {
+            let Some(entry) = find(&self.times(IoMode::Blocking)?) else { return Ok(None) };
+            let batch = self.locate(entry.offset, self.size(), IoMode::Blocking)?;
+            let is_right = batch.is_some_and(|batch| {
+                batch.header.last_offset() == entry.offset && batch.header.max_timestamp == entry.timestamp
+            });
+            if is_right {
+                return Ok(Some(entry).filter(|entry| entry.offset < bound.offset));
+            }
+            self.doubt();
+        }
+        Ok(None)
+    }
+
+    /// From the batch that contains `offset` to the bound.
+    fn range_from(self: &Arc<Self>, offset: i64, bound: &Bound) -> Result<Option<Range>, ReadError> {
+        let end = bound.end_in(self);
+        let batch = self.locate(offset, end, IoMode::Blocking)?;
+        Ok(batch.map(|batch| Range { start: batch.position, end }))
+    }
+
+    fn open(self: &Arc<Self>) -> Result<Arc<dyn StoredFile>, ReadError> {
+        self.file(IoMode::Blocking).map_err(|error| ReadError::io(self.path(), error))
+    }
+
+    fn read_batch(self: &Arc<Self>, batch: &Located) -> Result<Vec<u8>, ReadError> {
+        self.read_batch_from(&*self.open()?, batch)
+    }
+
+    fn read_batch_from(&self, file: &dyn StoredFile, batch: &Located) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; batch.header.size()];
+        let read = read_full_at(file, &mut bytes, batch.position)
+            .map_err(|error| ReadError::io(self.path(), error))?;
+        if read < bytes.len() {
+            return Err(self.corrupt(batch, "the file ends in it".to_owned()));
+        }
+        Ok(bytes)
+    }
+
+    fn corrupt(&self, batch: &Located, reason: String) -> ReadError {
+        ReadError::Corrupt { path: self.path().to_path_buf(), position: batch.position, reason }
+    }
+}

@@ -1,0 +1,286 @@
+//! Reading a log: a snapshot of its segments, taken without any lock.
+
+use std::sync::Arc;
+
+use crate::storage::error::ReadError;
+use crate::storage::file_slice::FileSlice;
+use crate::storage::files::IoMode;
+use crate::storage::header_walk::Located;
+use crate::storage::offset_index::OffsetEntry;
+use crate::storage::segment::Segment;
+
+use sendlog_protocol::records::BatchHeader;
+
+/// A published end of a log: its end or its durable end. Positions in a file and offsets in a log always come in pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Offset after the last record below the bound.
+    pub offset: i64,
+    /// Base offset of the segment that the bound lies in.
+    pub segment_base: i64,
+    /// Position in that segment's file; a batch boundary.
+    pub position: u64,
+}
+
+/// The segments of a log as they were at one moment. What is appended later is seen through a later [`Bound`], what was
+/// deleted stays readable.
+#[derive(Debug, Clone)]
+pub struct LogView {
+    pub(super) start_offset: i64,
+    pub(super) segments: Vec<Arc<Segment>>,
+}
+
+/// What a segment amounts to, for retention and DescribeLogDirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// First offset.
+    pub base_offset: i64,
+    /// Bytes.
+    pub size: u64,
+    /// Largest timestamp, ms since 1970, or -1.
+    pub max_timestamp: i64,
+}
+
+impl LogView {
+    /// First offset that can be read.
+    #[must_use]
+    pub fn start_offset(&self) -> i64 {
+        self.start_offset
+    }
+
+    /// Segments, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// Bytes of all segment files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size()).sum()
+    }
+
+    /// Whole batches from the one that contains `offset` on (the next one, if that offset was never written), below
+    /// `bound`, of at most `max_bytes`, but at least one if `min_one`. The range lies in one segment. None at the bound,
+    /// or if not even the first batch fits.
+    ///
+    /// # Errors
+    /// [`ReadError::OutOfRange`] before the log's start or behind the bound, [`ReadError::WouldBlock`] as `io` says,
+    /// [`ReadError::Corrupt`], [`ReadError::Io`].
+    pub fn read(
+        &self,
+        offset: i64,
+        bound: &Bound,
+        max_bytes: usize,
+        min_one: bool,
+        io: IoMode,
+    ) -> Result<Option<FileSlice>, ReadError> {
+        self.check_range(offset, bound)?;
+        let Some((segment, first)) = self.find(offset, bound, io)? else { return Ok(None) };
+        let end = bound.end_in(segment);
+        let limit = first.position.saturating_add(max_bytes as u64);
+        let stop = if limit < first.end() {
+            if !min_one {
+                return Ok(None);
+            }
+            first.end()
+        } else {
+            segment.boundary_at_most(limit, &first, end, io)?
+        };
+        let file = segment.file(io).map_err(|error| ReadError::io(segment.path(), error))?;
+        let len = usize::try_from(stop - first.position).unwrap_or(usize::MAX);
+        Ok(Some(FileSlice::new(file, first.position, len)))
+    }
+
+    fn check_range(&self, offset: i64, bound: &Bound) -> Result<(), ReadError> {
+        if offset < self.start_offset || bound.offset < offset {
+            return Err(ReadError::OutOfRange { offset, start: self.start_offset, end: bound.offset });
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` with the header of every batch from the one that contains `offset` on, below `bound`.
+    ///
+    /// # Errors
+    /// As [`LogView::read`] with [`IoMode::Blocking`].
+    pub fn visit_headers(
+        &self,
+        offset: i64,
+        bound: &Bound,
+        mut visit: impl FnMut(&BatchHeader),
+    ) -> Result<(), ReadError> {
+        self.check_range(offset, bound)?;
+        let Some((found, first)) = self.find(offset, bound, IoMode::Blocking)? else { return Ok(()) };
+        for segment in self.segments_below(bound) {
+            if segment.base_offset() < found.base_offset() {
+                continue;
+            }
+            let start = if segment.base_offset() == found.base_offset() { first.position } else { 0 };
+            let file =
+                segment.file(IoMode::Blocking).map_err(|error| ReadError::io(segment.path(), error))?;
+            let mut walk = segment.walk(&*file, start..bound.end_in(segment), IoMode::Blocking);
+            while let Some(batch) = walk.next()? {
+                visit(&batch.header);
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch that contains `offset`, or the next one.
+    pub(super) fn find(
+        &self,
+        offset: i64,
+        bound: &Bound,
+        io: IoMode,
+    ) -> Result<Option<(&Arc<Segment>, Located)>, ReadError> {
+        if bound.offset <= offset {
+            return Ok(None);
+        }
+        let behind = self.segments.partition_point(|segment| segment.base_offset() <= offset);
+        for segment in &self.segments[behind.saturating_sub(1)..] {
+            if bound.segment_base < segment.base_offset() {
+                break;
+            }
+            // Not in the first one if offsets are missing between two segments.
+            if let Some(batch) = segment.locate(offset, bound.end_in(segment), io)? {
+                return Ok(Some((segment, batch)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn segments_below(&self, bound: &Bound) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
+        let count = self.segments.partition_point(|segment| segment.base_offset() <= bound.segment_base);
+        self.segments[..count].iter()
+    }
+
+    /// What the segments amount to, oldest first. Reads the seals of those not used since the start.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`].
+    pub fn segment_infos(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        self.segments
+            .iter()
+            .map(|segment| {
+                let summary = segment.summary()?;
+                Ok(SegmentInfo {
+                    base_offset: segment.base_offset(),
+                    size: segment.size(),
+                    max_timestamp: summary.max_timestamp,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Bound {
+    /// Where a segment ends, seen from this bound.
+    pub(super) fn end_in(&self, segment: &Segment) -> u64 {
+        if segment.base_offset() == self.segment_base { self.position } else { segment.size() }
+    }
+}
+
+/// Bytes of headers that a look-up walks before it finds the index too sparse to be right.
+const SPARSE_INTERVALS: u64 = 16;
+const INTERVAL_BYTES_MIN: u64 = 4096;
+
+/// How a walk from an index entry ended.
+enum Walked {
+    Found(Located),
+    End,
+    /// The entry points at something else than its batch, or entries are missing.
+    Doubt,
+}
+
+impl Segment {
+    /// The first batch whose last offset is not below `offset`, before `end`.
+    pub(super) fn locate(
+        self: &Arc<Self>,
+        offset: i64,
+        end: u64,
+        io: IoMode,
+    ) -> Result<Option<Located>, ReadError> {
+        for _ in 0..2 {
+            let entry = self.offsets(io)?.at_offset(offset);
+            match self.walk_from(entry, |batch| offset <= batch.header.last_offset(), end, io)? {
+                Walked::Found(batch) => return Ok(Some(batch)),
+                Walked::End => return Ok(None),
+                Walked::Doubt => self.doubt(),
+            }
+        }
+        self.find_by_walk(0..end, |batch| offset <= batch.header.last_offset(), io)
+    }
+
+    /// The last batch boundary that is at most `limit`, which is not before the end of the batch `first`.
+    fn boundary_at_most(
+        self: &Arc<Self>,
+        limit: u64,
+        first: &Located,
+        end: u64,
+        io: IoMode,
+    ) -> Result<u64, ReadError> {
+        if end <= limit {
+            return Ok(end);
+        }
+        let entry = self.offsets(io)?.at_position(limit).filter(|entry| first.position < entry.position);
+        if entry.is_some() {
+            match self.walk_from(entry, |batch| limit < batch.end(), end, io)? {
+                Walked::Found(batch) => return Ok(batch.position),
+                Walked::End => return Ok(end),
+                Walked::Doubt => self.doubt(),
+            }
+        }
+        let next = self.find_by_walk(first.position..end, |batch| limit < batch.end(), io)?;
+        Ok(next.map_or(end, |batch| batch.position))
+    }
+
+    fn walk_from(
+        self: &Arc<Self>,
+        entry: Option<OffsetEntry>,
+        is_wanted: impl Fn(&Located) -> bool,
+        end: u64,
+        io: IoMode,
+    ) -> Result<Walked, ReadError> {
+        let start = entry.map_or(0, |entry| entry.position);
+        let file = self.file(io).map_err(|error| ReadError::io(self.path(), error))?;
+        let mut walk = self.walk(&*file, start..end, io);
+        if let Some(entry) = entry {
+            match walk.next() {
+                Ok(Some(batch)) if batch.header.last_offset() == entry.offset => {
+                    if is_wanted(&batch) {
+                        return Ok(Walked::Found(batch));
+                    }
+                }
+                Ok(_) | Err(ReadError::Corrupt { .. }) => return Ok(Walked::Doubt),
+                Err(error) => return Err(error),
+            }
+        }
+        let interval = u64::from(self.index_interval_bytes()).max(INTERVAL_BYTES_MIN);
+        let sparse = start.saturating_add(interval.saturating_mul(SPARSE_INTERVALS));
+        while let Some(batch) = walk.next()? {
+            if is_wanted(&batch) {
+                return Ok(Walked::Found(batch));
+            }
+            if sparse < batch.position && !self.is_rebuilt() {
+                return Ok(Walked::Doubt);
+            }
+        }
+        Ok(Walked::End)
+    }
+
+    fn find_by_walk(
+        self: &Arc<Self>,
+        range: std::ops::Range<u64>,
+        is_wanted: impl Fn(&Located) -> bool,
+        io: IoMode,
+    ) -> Result<Option<Located>, ReadError> {
+        let file = self.file(io).map_err(|error| ReadError::io(self.path(), error))?;
+        let mut walk = self.walk(&*file, range, io);
+        while let Some(batch) = walk.next()? {
+            if is_wanted(&batch) {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+}
