@@ -1,13 +1,19 @@
 //! The batches of one partition on their way: their order, their sequence, and what a broker's answer means for both.
 //!
 //! Order across retries: after a retriable failure nothing more is sent until every batch in flight has come back; those
-//! that failed are queued again by number, then sending goes on. So a batch never overtakes one that is being retried.
+//! that failed are queued again by number and go one at a time until each is written. So a batch never overtakes one that is
+//! being retried, and no more than four are ever written after one whose fate is open: a broker remembers the last five, and
+//! must recognise it if it is there already.
 //!
 //! Sequences (KIP-98, KIP-360): every batch of an idempotent producer carries the number of its first record. A gap
 //! makes the broker refuse a batch. If the refused batch is the oldest one without an answer, what should have come
 //! before it is lost for good (it expired, or the broker refused or forgot it); the partition then starts over with the next
 //! epoch and sequence 0. If it is not the oldest, it is merely early, and goes again. In both cases the broker has not
 //! written it, nor anything after it, so that starting over duplicates nothing.
+//!
+//! A broker that does not know a producer takes its first batch with whatever sequence. If that is not the first one sent,
+//! because the first one failed, the first one would follow later, out of order. So only one batch is in flight until
+//! the broker is known to know.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -63,10 +69,12 @@ pub(super) struct Partition {
     ready: VecDeque<Batch>,
     in_flight: BTreeSet<u64>,
     is_building: bool,
-    /// Something failed and goes again once all in flight have come back.
+    /// Something failed and goes again, alone, once all in flight have come back.
     is_recovering: bool,
     starts_over: bool,
     identity: Option<Identity>,
+    /// Whether the leader has written a batch under this identity.
+    is_known: bool,
     next_sequence: i32,
     next_number: u64,
     backoff: Backoff,
@@ -84,6 +92,7 @@ impl Partition {
             is_recovering: false,
             starts_over: false,
             identity: None,
+            is_known: false,
             next_sequence: 0,
             next_number: 0,
             backoff,
@@ -150,10 +159,11 @@ impl Partition {
 
     /// Whether a batch may be sent now.
     pub(super) fn may_send(&self, now: Instant, in_flight_max: usize) -> bool {
+        let one_at_a_time = self.is_recovering || (self.is_idempotent && !self.is_known);
         !self.ready.is_empty()
             && !self.starts_over
             && self.in_flight.len() < in_flight_max
-            && (!self.is_recovering || self.in_flight.is_empty())
+            && (!one_at_a_time || self.in_flight.is_empty())
             && self.not_before.is_none_or(|at| at <= now)
     }
 
@@ -165,7 +175,6 @@ impl Partition {
     /// The next batch to send; it is in flight until [`settle`](Self::settle).
     pub(super) fn take(&mut self) -> Option<Batch> {
         let batch = self.ready.pop_front()?;
-        self.is_recovering = false;
         self.not_before = None;
         self.in_flight.insert(batch.number);
         Some(batch)
@@ -202,6 +211,8 @@ impl Partition {
         let (topic, error) = match attempt {
             Attempt::Written { base_offset, log_append_time } => {
                 self.backoff.reset();
+                self.is_known = true;
+                self.is_recovering = self.ready.iter().any(|batch| batch.last_error.is_some());
                 let written = Acknowledged { partition, base_offset, log_append_time };
                 return Settled::Done(batch.fate, Ok(written));
             }
@@ -236,7 +247,11 @@ impl Partition {
                 | ErrorCode::ProducerFenced
                 | ErrorCode::InvalidProducerIdMapping,
             ) => Settled::Fatal(batch.fate, ClientError::Fenced { error }),
-            _ if error.is_retriable() => self.again(batch, failure, now, true),
+            _ if error.is_retriable() => {
+                // Some of these mean "written, but not replicated in time".
+                batch.was_sent = true;
+                self.again(batch, failure, now, true)
+            }
             _ => {
                 // Refused for good, so its place in the sequence stays empty.
                 self.starts_over |= batch.stamp.is_some();
@@ -294,6 +309,7 @@ impl Partition {
         };
         let Some(identity) = next else { return true };
         self.identity = Some(identity);
+        self.is_known = false;
         self.next_sequence = 0;
         self.starts_over = false;
         let mut ready = std::mem::take(&mut self.ready);
