@@ -49,10 +49,7 @@ pub(super) async fn alter(context: &Context, all: Vec<Altered>, apply: Apply) ->
         let alteration = match &too_many {
             Some(refusal) => Err(refusal.clone()),
             None if is_twice => Err(Refusal::invalid("Each resource must appear at most once.")),
-            None => alteration.and_then(|alteration| {
-                check_resource(context, resource_type, &resource_name)?;
-                Ok(alteration)
-            }),
+            None => check_resource(context, resource_type, &resource_name).and(alteration),
         };
         let planned = alteration.map(|alteration| wanted.push((resource_name.clone(), alteration)));
         outcomes.push(Outcome { resource_type, resource_name, result: planned });

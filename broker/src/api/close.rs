@@ -35,7 +35,7 @@ pub enum Close {
         received: usize,
     },
     /// A frame did not become whole.
-    #[error("a request stayed incomplete: {received} bytes of it, then nothing for {} s", waited.as_secs())]
+    #[error("a request stayed incomplete: {received} bytes of it, then nothing for {waited:?}")]
     HalfFrame {
         /// Bytes that had come.
         received: usize,

@@ -94,3 +94,64 @@ fn plan(context: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refu
     }
     Ok(growth)
 }
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::CreatePartitionsAssignment;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    fn grow(name: &str, count: i32, brokers: Option<&[i32]>) -> CreatePartitionsTopic {
+        let assignment = |id: &i32| CreatePartitionsAssignment { broker_ids: vec![*id] };
+        let assignments = brokers.map(|brokers| brokers.iter().map(assignment).collect());
+        CreatePartitionsTopic { name: name.to_owned(), count, assignments }
+    }
+
+    async fn ask(
+        fixture: &Fixture,
+        topics: Vec<CreatePartitionsTopic>,
+        validate_only: bool,
+    ) -> Vec<(i16, String)> {
+        let request = CreatePartitionsRequest { topics, validate_only, ..Default::default() };
+        let response = handle(&fixture.context, &fixture.session, 3, request).await;
+        let said = |result: CreatePartitionsTopicResult| {
+            (result.error_code, result.error_message.unwrap_or_default())
+        };
+        response.results.into_iter().map(said).collect()
+    }
+
+    fn count(fixture: &Fixture) -> usize {
+        fixture.context.catalog.topic("a").unwrap().partitions().len()
+    }
+
+    #[tokio::test]
+    async fn partitions_are_added() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        assert_eq!(ask(&fixture, vec![grow("a", 3, None)], true).await[0].0, 0);
+        assert_eq!(count(&fixture), 1);
+        assert_eq!(ask(&fixture, vec![grow("a", 3, None)], false).await[0].0, 0);
+        assert_eq!(ask(&fixture, vec![grow("a", 5, Some(&[1, 1]))], false).await[0].0, 0);
+        assert_eq!(count(&fixture), 5);
+    }
+
+    #[tokio::test]
+    async fn what_kafka_refuses_is_refused_in_its_words() {
+        let fixture = Fixture::new();
+        fixture.create("a", 2).await;
+        let said = async |topic| ask(&fixture, vec![topic], false).await.remove(0);
+        assert_eq!(said(grow("a", 2, None)).await, (37, "Topic already has 2 partition(s).".to_owned()));
+        let less = "The topic a currently has 2 partition(s); 1 would not be an increase.";
+        assert_eq!(said(grow("a", 1, None)).await, (37, less.to_owned()));
+        let few = "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.";
+        assert_eq!(said(grow("a", 4, Some(&[1]))).await, (39, few.to_owned()));
+        assert_eq!(said(grow("a", 3, Some(&[9]))).await.0, 39);
+        assert_eq!(said(grow("none", 3, None)).await.0, 3);
+        let huge = "Excessively large number of additional partitions per request.";
+        assert_eq!(said(grow("a", 10_003, None)).await, (44, huge.to_owned()));
+        let twice = ask(&fixture, vec![grow("a", 3, None), grow("a", 4, None)], false).await;
+        assert_eq!(twice, [(42, "Duplicate topic name.".to_owned())]);
+        assert_eq!(count(&fixture), 2);
+    }
+}

@@ -172,3 +172,160 @@ fn refused_result(name: String, refusal: Refusal) -> CreatableTopicResult {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::{CreatableReplicaAssignment, CreatableTopicConfig};
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    fn topic(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
+        CreatableTopic { name: name.to_owned(), num_partitions, replication_factor, ..Default::default() }
+    }
+
+    fn with(name: &str, config: &str, value: Option<&str>) -> CreatableTopic {
+        let config = CreatableTopicConfig { name: config.to_owned(), value: value.map(str::to_owned) };
+        CreatableTopic { configs: vec![config], ..topic(name, -1, -1) }
+    }
+
+    fn assigned(name: &str, replicas: &[(i32, &[i32])]) -> CreatableTopic {
+        let assignment = |(partition_index, broker_ids): &(i32, &[i32])| CreatableReplicaAssignment {
+            partition_index: *partition_index,
+            broker_ids: broker_ids.to_vec(),
+        };
+        CreatableTopic { assignments: replicas.iter().map(assignment).collect(), ..topic(name, -1, -1) }
+    }
+
+    async fn create(fixture: &Fixture, topics: Vec<CreatableTopic>) -> Vec<CreatableTopicResult> {
+        let request = CreateTopicsRequest { topics, ..Default::default() };
+        handle(&fixture.context, &fixture.session, 7, request).await.topics
+    }
+
+    fn said(result: &CreatableTopicResult) -> (i16, &str) {
+        (result.error_code, result.error_message.as_deref().unwrap_or(""))
+    }
+
+    #[tokio::test]
+    async fn defaults_are_filled_in_and_reported() {
+        let fixture = Fixture::with(&["num.partitions=2"]);
+        let results = create(&fixture, vec![with("a", "retention.ms", Some("5"))]).await;
+        let result = &results[0];
+        assert_eq!((said(result), result.num_partitions, result.replication_factor), ((0, ""), 2, 1));
+        assert_eq!(result.topic_id, fixture.context.catalog.topic("a").unwrap().id());
+        let configs = result.configs.as_ref().unwrap();
+        let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
+        assert_eq!((retention.value.as_deref(), retention.config_source), (Some("5"), 1));
+        let flush = configs.iter().find(|config| config.name == "flush.messages").unwrap();
+        assert_eq!((flush.value.as_deref(), flush.config_source), (Some("1"), 5));
+    }
+
+    #[tokio::test]
+    async fn only_checking_creates_nothing() {
+        let fixture = Fixture::new();
+        let topics = vec![topic("a", 2, 1), topic("a b", 1, 1)];
+        let request = CreateTopicsRequest { topics, validate_only: true, ..Default::default() };
+        let results = handle(&fixture.context, &fixture.session, 7, request).await.topics;
+        assert_eq!(
+            (results[0].error_code, results[0].topic_id, results[0].num_partitions),
+            (0, Uuid::nil(), 2)
+        );
+        assert_eq!(results[1].error_code, 17);
+        assert_eq!(fixture.context.catalog.topic_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_comes_twice_is_refused_once_and_the_others_are_made() {
+        let fixture = Fixture::new();
+        let results = create(&fixture, vec![topic("a", 1, 1), topic("b", 1, 1), topic("a", 1, 1)]).await;
+        assert_eq!(results.len(), 2);
+        assert_eq!(said(&results[0]), (42, "Duplicate topic name."));
+        assert_eq!((results[1].name.as_str(), results[1].error_code), ("b", 0));
+        assert_eq!(
+            said(&create(&fixture, vec![topic("b", 1, 1)]).await[0]),
+            (36, "Topic 'b' already exists.")
+        );
+    }
+
+    #[tokio::test]
+    async fn numbers_are_checked_as_kafka_does() {
+        let fixture = Fixture::new();
+        let wrong =
+            vec![topic("a", 0, 1), topic("b", -2, 1), topic("c", 1, 0), topic("d", 1, -2), topic("e", 1, 3)];
+        let results = create(&fixture, wrong).await;
+        let codes: Vec<i16> = results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [37, 37, 38, 38, 38]);
+        assert!(said(&results[4]).1.contains("only 1 broker(s) are registered"));
+        assert_eq!(fixture.context.catalog.topic_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_request_makes_so_many_partitions_and_no_more() {
+        let fixture = Fixture::new();
+        let results = create(&fixture, vec![topic("a", 9_999, 1), topic("b", 2, 1)]).await;
+        assert_eq!(said(&results[1]), (44, "Excessively large number of partitions per request."));
+        assert_eq!(create(&fixture, vec![topic("a", 9_999, 1), topic("b", 1, 1)]).await[0].error_code, 0);
+    }
+
+    #[tokio::test]
+    async fn one_request_names_so_many_topics_and_no_more() {
+        let fixture = Fixture::with(&["sendlog.request.topics.max=2"]);
+        let three = vec![topic("a", 1, 1), topic("b", 1, 1), topic("c", 1, 1)];
+        assert_eq!(create(&fixture, three.clone()).await[0].error_code, 42);
+        assert_eq!(create(&fixture, three[..2].to_vec()).await[0].error_code, 0);
+    }
+
+    #[tokio::test]
+    async fn replicas_can_be_placed_on_this_broker_only() {
+        let fixture = Fixture::new();
+        let results = create(
+            &fixture,
+            vec![
+                assigned("good", &[(1, &[1]), (0, &[1])]),
+                assigned("other", &[(0, &[9])]),
+                assigned("twice", &[(0, &[1, 1])]),
+                assigned("empty", &[(0, &[])]),
+                assigned("hole", &[(0, &[1]), (2, &[1])]),
+                assigned("again", &[(0, &[1]), (0, &[1])]),
+                CreatableTopic { num_partitions: 2, ..assigned("both", &[(0, &[1])]) },
+            ],
+        )
+        .await;
+        let codes: Vec<i16> = results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [0, 39, 39, 39, 39, 39, 42]);
+        assert_eq!(results[0].num_partitions, 2);
+        assert!(said(&results[1]).1.ends_with("includes broker 9, but no such broker is registered."));
+    }
+
+    #[tokio::test]
+    async fn settings_that_cannot_be_are_refused_with_a_sentence() {
+        let fixture = Fixture::new();
+        let results = create(
+            &fixture,
+            vec![
+                with("a", "no.such", Some("1")),
+                with("b", "retention.ms", Some("x")),
+                with("c", "retention.ms", None),
+                with("d", "remote.storage.enable", Some("true")),
+            ],
+        )
+        .await;
+        assert!(results.iter().all(|result| result.error_code == 40));
+        assert_eq!(said(&results[0]).1, "Unknown topic config name: no.such");
+        assert_eq!(
+            said(&results[1]).1,
+            "Invalid value x for configuration retention.ms: Not a number of type LONG"
+        );
+        assert_eq!(said(&results[2]).1, "Null value not supported for topic configs: retention.ms");
+        assert!(said(&results[3]).1.contains("no tiered storage"));
+    }
+
+    #[tokio::test]
+    async fn topics_are_there_after_a_restart() {
+        let fixture = Fixture::new();
+        let id = fixture.create("a", 3).await;
+        let fixture = fixture.restarted();
+        let topic = fixture.context.catalog.topic_by_id(id).unwrap();
+        assert_eq!(topic.partitions().len(), 3);
+    }
+}

@@ -84,3 +84,63 @@ fn confirm(
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::DeleteRecordsTopic;
+    use sendlog_protocol::records::ProducerStamp;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+    use crate::catalog::{Apply, NewTopic};
+    use crate::config::topic::Overrides;
+
+    async fn ask(fixture: &Fixture, topic: &str, partitions: &[(i32, i64)]) -> Vec<(i64, i16)> {
+        let partition = |(partition_index, offset): &(i32, i64)| DeleteRecordsPartition {
+            partition_index: *partition_index,
+            offset: *offset,
+        };
+        let topic = DeleteRecordsTopic {
+            name: topic.to_owned(),
+            partitions: partitions.iter().map(partition).collect(),
+        };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1000 };
+        let response = handle(&fixture.context, &fixture.session, 2, request).await;
+        let results = response.topics[0].partitions.iter();
+        results.map(|result| (result.low_watermark, result.error_code)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_log_start_moves_and_stays_after_a_restart() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        fixture.append("a", ProducerStamp::NONE).await;
+        fixture.append("a", ProducerStamp::NONE).await;
+        assert_eq!(ask(&fixture, "a", &[(0, 4)]).await, [(4, 0)]);
+        assert_eq!(ask(&fixture, "a", &[(0, 2)]).await, [(4, 0)], "it never goes back");
+        let fixture = fixture.restarted();
+        let offsets = fixture.context.catalog.partition("a", 0).unwrap().offsets();
+        assert_eq!((offsets.log_start, offsets.high_watermark), (4, 6));
+        assert_eq!(ask(&fixture, "a", &[(0, -1)]).await, [(6, 0)], "-1 is the high watermark");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_deleted_has_its_own_error() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        fixture.append("a", ProducerStamp::NONE).await;
+        let results = ask(&fixture, "a", &[(0, 4), (9, 0), (0, 1)]).await;
+        assert_eq!(results, [(-1, 1), (-1, 3), (-1, 42)]);
+        assert_eq!(ask(&fixture, "a", &[(0, -2)]).await, [(-1, 1)]);
+        assert_eq!(ask(&fixture, "none", &[(0, 0)]).await, [(-1, 3)]);
+    }
+
+    #[tokio::test]
+    async fn compacted_topics_keep_their_records() {
+        let fixture = Fixture::new();
+        let overrides = Overrides::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+        let topic = NewTopic { name: "c".to_owned(), partitions: 1, overrides };
+        assert!(fixture.context.catalog.create(vec![topic], Apply::Now)[0].is_ok());
+        assert_eq!(ask(&fixture, "c", &[(0, 0)]).await, [(-1, 44)]);
+    }
+}

@@ -130,3 +130,68 @@ fn refuse_same_topics(all: &mut [Found]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    async fn by_names(fixture: &Fixture, version: i16, names: &[&str]) -> Vec<DeletableTopicResult> {
+        let topic_names = names.iter().map(|name| (*name).to_owned()).collect();
+        let request = DeleteTopicsRequest { topic_names, ..Default::default() };
+        handle(&fixture.context, &fixture.session, version, request).await.responses
+    }
+
+    async fn by_states(fixture: &Fixture, topics: Vec<(Option<&str>, Uuid)>) -> Vec<DeletableTopicResult> {
+        let state = |(name, topic_id): (Option<&str>, Uuid)| DeleteTopicState {
+            name: name.map(str::to_owned),
+            topic_id,
+        };
+        let request =
+            DeleteTopicsRequest { topics: topics.into_iter().map(state).collect(), ..Default::default() };
+        handle(&fixture.context, &fixture.session, 6, request).await.responses
+    }
+
+    fn codes(results: &[DeletableTopicResult]) -> Vec<i16> {
+        results.iter().map(|result| result.error_code).collect()
+    }
+
+    #[tokio::test]
+    async fn topics_are_deleted_by_name() {
+        let fixture = Fixture::new();
+        fixture.create("a", 2).await;
+        fixture.create("b", 1).await;
+        assert_eq!(codes(&by_names(&fixture, 5, &["a", "none", "b", "b"]).await), [0, 3, 42]);
+        assert!(fixture.context.catalog.topic("a").is_none() && fixture.context.catalog.topic("b").is_some());
+    }
+
+    #[tokio::test]
+    async fn topics_are_deleted_by_id_and_the_answer_has_both() {
+        let fixture = Fixture::new();
+        let (a, b) = (fixture.create("a", 1).await, fixture.create("b", 1).await);
+        let unknown = Uuid::from_u128(5);
+        let results = by_states(&fixture, vec![(None, a), (Some("b"), Uuid::nil()), (None, unknown)]).await;
+        assert_eq!(codes(&results), [0, 0, 100]);
+        assert_eq!((results[0].name.as_deref(), results[1].topic_id), (Some("a"), b));
+        assert_eq!((results[2].name.as_deref(), results[2].topic_id), (None, unknown));
+    }
+
+    #[tokio::test]
+    async fn a_topic_is_named_in_one_way_only() {
+        let fixture = Fixture::new();
+        let a = fixture.create("a", 1).await;
+        let results = by_states(&fixture, vec![(Some("a"), a), (None, Uuid::nil())]).await;
+        assert_eq!(codes(&results), [42, 42]);
+        let results = by_states(&fixture, vec![(Some("a"), Uuid::nil()), (None, a)]).await;
+        assert_eq!(codes(&results), [0, 42]);
+    }
+
+    #[tokio::test]
+    async fn deletion_can_be_turned_off() {
+        let fixture = Fixture::with(&["delete.topic.enable=false"]);
+        fixture.create("a", 1).await;
+        assert_eq!(codes(&by_names(&fixture, 5, &["a"]).await), [73]);
+        assert_eq!(codes(&by_names(&fixture, 2, &["a"]).await), [42]);
+        assert!(fixture.context.catalog.topic("a").is_some());
+    }
+}

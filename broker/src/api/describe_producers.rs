@@ -77,3 +77,41 @@ fn answer(
     };
     DescribeProducersPartitionResponse { partition_index, error_code, error_message, active_producers }
 }
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::DescribeProducersTopicRequest;
+    use sendlog_protocol::records::ProducerStamp;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    #[tokio::test]
+    async fn the_last_batch_of_each_producer_is_told() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let stamp = |base_sequence| ProducerStamp { producer_id: 7, producer_epoch: 2, base_sequence };
+        fixture.append("a", stamp(0)).await;
+        fixture.append("a", stamp(3)).await;
+        fixture.append("a", ProducerStamp::NONE).await;
+        let topic = DescribeProducersTopicRequest { name: "a".to_owned(), partition_indexes: vec![0] };
+        let request = DescribeProducersRequest { topics: vec![topic] };
+        let response = handle(&fixture.context, &fixture.session, 0, request).await;
+        let [producer] = response.topics[0].partitions[0].active_producers.as_slice() else {
+            panic!("one producer has an id");
+        };
+        assert_eq!((producer.producer_id, producer.producer_epoch, producer.last_sequence), (7, 2, 5));
+        assert_eq!((producer.current_txn_start_offset, producer.coordinator_epoch), (-1, -1));
+    }
+
+    #[tokio::test]
+    async fn partitions_are_answered_one_by_one() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let topic = DescribeProducersTopicRequest { name: "a".to_owned(), partition_indexes: vec![0, 5, 0] };
+        let request = DescribeProducersRequest { topics: vec![topic] };
+        let response = handle(&fixture.context, &fixture.session, 0, request).await;
+        let codes: Vec<i16> = response.topics[0].partitions.iter().map(|one| one.error_code).collect();
+        assert_eq!(codes, [0, 3, 42]);
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use sendlog_protocol::messages::{CreatableTopic, CreateTopicsRequest};
+use sendlog_protocol::records::{BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Args, Config};
-use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
+use crate::partition::{AckAt, Appender, CommitThreads, FlushTimer, PartitionEnv, ProducedBatch, Settler};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, StopSender};
 use crate::storage::data_dir::DataDir;
@@ -91,6 +92,18 @@ impl Fixture {
             _stopper: stopper,
             dir,
         }
+    }
+
+    /// Appends a batch of three records, which is durable when this returns.
+    pub(super) async fn append(&self, topic: &str, producer: ProducerStamp) {
+        let mut builder = BatchBuilder::new();
+        for timestamp in 1..=3 {
+            builder.add(&NewRecord { timestamp, value: Some(b"value"), ..Default::default() }).unwrap();
+        }
+        let bytes = builder.build(Compression::None, producer).unwrap();
+        let batch = ProducedBatch { header: BatchHeader::read(&bytes).unwrap(), bytes };
+        let partition = self.context.catalog.partition(topic, 0).unwrap();
+        self.context.appender.append(partition, batch, AckAt::Durable).await.unwrap().unwrap();
     }
 
     /// Creates a topic that must not be refused.

@@ -1,5 +1,6 @@
 //! Opening the catalog: every topic of the state file with its partitions, and what an earlier deletion left.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -15,6 +16,7 @@ use crate::config::{Config, TopicConfig};
 use crate::partition::{OpenPartition, Partition, PartitionEnv};
 use crate::storage::error::StorageError;
 use crate::storage::files::remove_folder;
+use crate::storage::partition_metadata;
 use crate::storage::recovery::RecoveryReport;
 use crate::storage::state_file;
 
@@ -31,7 +33,13 @@ impl Catalog {
     ) -> Result<Self, CatalogError> {
         let path = env.data_dir.join(state::FILE_NAME);
         let loaded = state_file::load::<StoredCatalog>(env.store.fs(), &path, state::KIND);
-        let stored = loaded.map_err(StorageError::from)?.unwrap_or_default();
+        let stored = match loaded.map_err(StorageError::from)? {
+            Some(stored) => stored,
+            None => {
+                check_nothing_is_lost(&env, path)?;
+                StoredCatalog::default()
+            }
+        };
         let mut changing = Changing::default();
         let mut deleting = stored.deleting;
         deleting.retain(|deleting| !finish_deletion(&env, deleting));
@@ -134,13 +142,27 @@ fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
     true
 }
 
+/// Without a catalog there must be no partitions: starting empty would hide them, and give their names to
+/// other topics.
+fn check_nothing_is_lost(env: &PartitionEnv, catalog: PathBuf) -> Result<(), CatalogError> {
+    for name in list(env)? {
+        let looks_like_one = name.rsplit_once('-').is_some_and(|(_, index)| index.parse::<i32>().is_ok());
+        let folder = env.data_dir.join(name);
+        if looks_like_one && partition_metadata::read(env.store.fs(), &folder)?.is_some() {
+            return Err(CatalogError::Missing { catalog, folder });
+        }
+    }
+    Ok(())
+}
+
+fn list(env: &PartitionEnv) -> Result<Vec<String>, StorageError> {
+    let path = &env.data_dir;
+    env.store.fs().list(path).map_err(|source| StorageError::io(path, "list", source))
+}
+
 /// Folders that look like a partition's and are none. They may hold data that somebody wants: they stay.
 fn warn_of_unclaimed_folders(env: &PartitionEnv, topics: &Topics) -> Result<(), CatalogError> {
-    let names = env.store.fs().list(&env.data_dir).map_err(|source| StorageError::Io {
-        path: env.data_dir.clone(),
-        op: "list",
-        source,
-    })?;
+    let names = list(env)?;
     let is_claimed = |folder: &str| {
         let (topic, index) = folder.rsplit_once('-')?;
         let index: i32 = index.parse().ok()?;

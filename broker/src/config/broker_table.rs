@@ -377,7 +377,7 @@ const NETWORK: &[Setting] = &[
         int(1, INT_MAX),
         Some("10000"),
         "connections",
-        "Open connections; at it, new ones wait. Kafka has no limit by default.",
+        "Open connections; at it, new ones are closed. Half of the descriptors that the process may have, if that is less. Kafka has no limit by default.",
     ),
     row(
         "connections.max.idle.ms",

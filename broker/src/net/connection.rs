@@ -28,8 +28,9 @@ use super::transmit::{Path, Transmitter};
 use crate::api::{self, Answer, Close, Context, Incoming, Session};
 use crate::storage::file_slice::FileSlice;
 
-/// What a connection may use before it has proved anything.
-const FIRST_READ_BYTES: usize = 16 << 10;
+/// The first buffer of a connection, which the budget is not asked for: whoever uses the budget up,
+/// small requests of others are read all the same.
+const FIRST_READ_BYTES: usize = 4 << 10;
 
 /// Answers are gathered into one send up to this many bytes.
 const GATHER_BYTES_MAX: usize = 64 << 10;
@@ -204,8 +205,8 @@ impl Reader {
         let received = self.buffer.len();
         let step = received.max(FIRST_READ_BYTES).max(self.frame_bytes_usual.saturating_sub(received));
         let room = due.max(FIRST_READ_BYTES.saturating_sub(received)).min(step).max(1);
-        let uncharged = (received + room).saturating_sub(self.charge.bytes());
-        let charge = self.budget.charge(uncharged).await.ok_or(Close::NoBudget)?;
+        let uncharged = (received + room).saturating_sub(self.charge.bytes() + FIRST_READ_BYTES);
+        let charge = self.budget.charge(uncharged, self.limits.stall_timeout).await.ok_or(Close::NoBudget)?;
         self.charge.merge(charge);
         self.buffer.reserve(room);
         Ok(())

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::budget::Budget;
 use super::connection::{self, Limits};
 use super::transmit::Path;
-use crate::api::{Context, Session};
+use crate::api::{Context, Line, LogLimit, Session};
 
 /// Pause after an accept that failed for want of descriptors or memory: the listener stays
 /// readable, and without a pause the loop would spin.
@@ -23,6 +23,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
+
+/// A flood of connections must not become a flood of log lines.
+static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// What the accept loop needs to serve a connection.
 #[derive(Debug)]
@@ -86,7 +89,10 @@ impl Listener {
         connections: &mut JoinSet<()>,
     ) {
         if self.connections_max <= connections.len() {
-            tracing::warn!(%peer, limit = self.connections_max, "connection refused: max.connections reached");
+            if let Line::Write { left_out } = REFUSALS.line() {
+                let limit = self.connections_max;
+                tracing::warn!(%peer, limit, left_out, "connection closed: max.connections is reached");
+            }
             return;
         }
         let local = match prepare(&stream) {

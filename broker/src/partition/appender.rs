@@ -14,11 +14,11 @@
 //! fail, and the server is told to stop. A full disk is not such a failure: the append is rolled
 //! back and refused, and a later one may succeed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::error::AppendError;
 use super::{Appended, FlushTimer, Partition, ProducedBatch, Settler};
@@ -84,6 +84,9 @@ struct Shared {
     failure: OnceLock<Arc<StorageError>>,
     on_failure: Box<dyn Fn() + Send + Sync>,
     appended_bytes: AtomicU64,
+    /// Something was appended since [`Appender::until_appended`] was last asked.
+    is_appended: AtomicBool,
+    appended: Notify,
 }
 
 impl std::fmt::Debug for Appender {
@@ -124,6 +127,8 @@ impl Appender {
                 failure: OnceLock::new(),
                 on_failure: Box::new(on_failure),
                 appended_bytes: AtomicU64::new(0),
+                is_appended: AtomicBool::new(false),
+                appended: Notify::new(),
             }),
         };
         let mut threads = Vec::new();
@@ -158,6 +163,14 @@ impl Appender {
     /// Bytes of batches appended since the start.
     pub fn appended_bytes(&self) -> u64 {
         self.shared.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until something is appended that was not there when this was last asked. For one
+    /// waiter.
+    pub async fn until_appended(&self) {
+        while !self.shared.is_appended.swap(false, Ordering::AcqRel) {
+            self.shared.appended.notified().await;
+        }
     }
 
     /// The write or sync that failed, if one did.
@@ -297,7 +310,12 @@ impl Shared {
         }
         let Some(partition) = group.first().map(|job| Arc::clone(&job.partition)) else { return };
         let mut written = partition.write(group.iter().map(|job| &job.batch), self.clock.now_ms());
-        self.appended_bytes.fetch_add(written.bytes, Ordering::Relaxed);
+        if 0 < written.bytes {
+            self.appended_bytes.fetch_add(written.bytes, Ordering::Relaxed);
+            if !self.is_appended.swap(true, Ordering::AcqRel) {
+                self.appended.notify_one();
+            }
+        }
         if let Some(error) = written.failure.take() {
             self.fail(error);
         }

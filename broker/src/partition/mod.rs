@@ -213,7 +213,10 @@ impl Partition {
 
     /// Takes over a changed configuration; it counts from the next append on.
     pub fn set_config(&self, config: Arc<TopicConfig>) {
-        self.lock_writer().log.set_config(log_config(&config));
+        let mut writer = self.lock_writer();
+        writer.log.set_config(log_config(&config));
+        // A sync that is due by the old flush.ms may come too late for the new one.
+        writer.is_sync_scheduled = false;
         self.config.store(config);
     }
 

@@ -98,3 +98,58 @@ impl<'a> BatchScan<'a> {
         self.window.get(at..).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sendlog_protocol::records::Compression;
+
+    use super::*;
+    use crate::storage::files::{FileSystem, OpenMode, RealFs};
+    use crate::storage::testing::batch;
+
+    fn file(bytes: &[u8]) -> Arc<dyn StoredFile> {
+        let named = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(named.path(), bytes).unwrap();
+        RealFs.open(named.path(), OpenMode::Read).unwrap()
+    }
+
+    #[test]
+    fn batches_larger_than_the_window_are_checked() {
+        let large = batch(0, &[1], WINDOW_BYTES + 100, Compression::None).bytes;
+        let small = batch(1, &[1], 10, Compression::None).bytes;
+        let bytes = [&small[..], &large, &small, &large].concat();
+        let file = file(&bytes);
+        let mut scan = BatchScan::new(&*file, 0, bytes.len() as u64);
+        for size in [small.len(), large.len(), small.len(), large.len()] {
+            let Scanned::Batch(header) = scan.next().unwrap() else { panic!("no batch of {size}") };
+            assert_eq!(header.size(), size);
+        }
+        assert!(matches!(scan.next().unwrap(), Scanned::End));
+    }
+
+    #[test]
+    fn a_length_field_beyond_the_end_costs_no_memory() {
+        let mut bytes = batch(0, &[1], 10, Compression::None).bytes.to_vec();
+        bytes[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
+        let file = file(&bytes);
+        let mut scan = BatchScan::new(&*file, 0, bytes.len() as u64);
+        assert!(matches!(scan.next().unwrap(), Scanned::Bad(_)));
+        assert!(scan.window.capacity() < 1000);
+    }
+
+    #[test]
+    fn a_valid_batch_behind_damage_is_found_at_any_distance() {
+        let good = batch(7, &[1], 40, Compression::None).bytes;
+        for distance in [1, 60, 61, 1000, WINDOW_BYTES - 30, WINDOW_BYTES + 5] {
+            let bytes = [&vec![0; distance][..], &good].concat();
+            let file = file(&bytes);
+            let find =
+                |offset| BatchScan::new(&*file, 0, bytes.len() as u64).find_valid_behind(offset).unwrap();
+            assert_eq!(find(7), Some(distance as u64));
+            assert_eq!(find(0), Some(distance as u64));
+            assert_eq!(find(8), None, "an older one is no successor");
+        }
+    }
+}

@@ -19,7 +19,7 @@ use crate::storage::state_file::{self, StateFileError, StateKind};
 
 /// Marks a directory as ours.
 const META_FILE: &str = "sendlog.meta";
-const META_KIND: StateKind = StateKind { tag: *b"meta", version: 1 };
+const META_KIND: StateKind = StateKind { tag: *b"META", version: 1 };
 /// Process id of the holder, for people and messages.
 const LOCK_FILE: &str = "lock";
 /// There if the last broker has synced and saved everything before it stopped.

@@ -3,13 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use thiserror::Error;
 
 /// Why an operation on the data directory or on a log was refused or broke off.
 #[derive(Debug, Error)]
 pub enum StorageError {
-    /// The file system is full, or a quota is used up. Nothing was changed; the same call may work later.
-    #[error("no space left on the device for {path}", path = .path.display())]
+    /// The file system is full, a quota is used up, or there are no more file descriptors. Nothing was changed; the same
+    /// call may work later.
+    #[error("no room for {path}: {source}", path = .path.display())]
     Full {
         /// File or folder that could not grow.
         path: PathBuf,
@@ -62,6 +64,16 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether the disk is full: everything else cannot be waited out.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::State(error) => error.is_full(),
+            _ => false,
+        }
+    }
+
     /// Sorts a failed operation: a full disk can be waited out, everything else cannot.
     pub(crate) fn io(path: &Path, op: &'static str, source: io::Error) -> Self {
         let path = path.to_path_buf();
@@ -69,9 +81,10 @@ impl StorageError {
     }
 }
 
-/// Whether the error says "no space" in one of its forms.
+/// Whether the error says "no room" in one of its forms.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Why a read gave nothing.

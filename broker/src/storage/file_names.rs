@@ -8,8 +8,6 @@ pub(super) const LOG: &str = "log";
 pub(super) const INDEX: &str = "index";
 /// Time index.
 pub(super) const TIME_INDEX: &str = "timeindex";
-/// Producer state; not `.snapshot`, which is what Kafka reads as its own format.
-pub(super) const SNAPSHOT: &str = "producers";
 /// What is known of a sealed segment; ours, Kafka ignores it.
 pub(super) const SEAL: &str = "seal";
 /// Added to the name of a file that is about to be removed.
@@ -41,7 +39,7 @@ pub(super) fn is_leftover(name: &str) -> bool {
     let deleted = name.strip_suffix(DELETED).and_then(|stem| stem.strip_suffix('.'));
     let temporary = name.strip_suffix(".tmp");
     deleted.is_some_and(|stem| is_ours(stem, &[LOG, INDEX, TIME_INDEX, SEAL]))
-        || temporary.is_some_and(|stem| is_ours(stem, &[INDEX, TIME_INDEX, SEAL, SNAPSHOT]))
+        || temporary.is_some_and(|stem| is_ours(stem, &[INDEX, TIME_INDEX, SEAL]))
 }
 
 #[cfg(test)]

@@ -96,3 +96,25 @@ impl std::fmt::Debug for FileSlice {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::{FileSystem, OpenMode, RealFs};
+
+    #[test]
+    fn a_slice_is_bounded_and_notices_a_file_that_was_cut() {
+        let named = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(named.path(), b"0123456789").unwrap();
+        let slice = FileSlice::new(RealFs.open(named.path(), OpenMode::Read).unwrap(), 2, 5);
+        let mut buffer = [0; 10];
+        assert_eq!(slice.read_at(0, &mut buffer).unwrap(), 5);
+        assert_eq!(&buffer[..5], b"23456");
+        assert_eq!(slice.read_at(4, &mut buffer).unwrap(), 1);
+        assert_eq!(slice.read_at(5, &mut buffer).unwrap(), 0);
+        assert_eq!(slice.read_at(100, &mut buffer).unwrap(), 0);
+        assert!(slice.is_resident(0, 5) && slice.is_resident(100, 100));
+        std::fs::write(named.path(), b"012").unwrap();
+        assert_eq!(slice.read_at(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

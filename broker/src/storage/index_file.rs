@@ -305,3 +305,158 @@ impl<const WORDS: usize> IndexView<WORDS> {
         self.get(low.checked_sub(1)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::RealFs;
+
+    const TERMINATOR: [u32; 3] = [7, 7, 0];
+
+    struct Index {
+        dir: tempfile::TempDir,
+        file: IndexFile<3>,
+        sum: IndexSum,
+    }
+
+    fn entry(number: u32) -> [u32; 3] {
+        [number, number * 2, number * 3 + 1]
+    }
+
+    impl Index {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let file = IndexFile::new(dir.path().join("t"), Some(TERMINATOR));
+            file.create(&RealFs).unwrap();
+            Self { dir, file, sum: IndexSum::default() }
+        }
+
+        fn fill(&mut self, to: u32) {
+            for number in self.sum.entries..to {
+                let reserved = self.file.reserve(&RealFs, 1).unwrap();
+                self.file.push(&reserved, entry(number));
+                self.sum.add(entry(number));
+            }
+        }
+
+        fn view(&self) -> IndexView<3> {
+            self.file.view(&RealFs, IoMode::Blocking).unwrap()
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            std::fs::read(self.dir.path().join("t")).unwrap()
+        }
+
+        fn check(&self) {
+            let view = self.view();
+            for number in 0..self.sum.entries {
+                assert_eq!(view.get(number as usize), Some(entry(number)));
+            }
+            assert_eq!(view.get(self.sum.entries as usize), None);
+        }
+    }
+
+    #[test]
+    fn it_starts_empty_and_grows_from_a_page_by_doubling() {
+        let mut index = Index::new();
+        assert_eq!(index.bytes().len(), 0);
+        assert_eq!(index.view().get(0), None);
+        index.fill(340);
+        assert_eq!(index.bytes().len(), 341 * 12, "the last slot is the terminator's");
+        assert_eq!(index.bytes()[340 * 12..], [0, 0, 0, 7, 0, 0, 0, 7, 0, 0, 0, 0]);
+        index.fill(341);
+        assert_eq!(index.bytes().len(), 682 * 12);
+        index.check();
+        assert_eq!(index.bytes()[340 * 12..341 * 12], [0, 0, 1, 84, 0, 0, 2, 168, 0, 0, 3, 253]);
+    }
+
+    #[test]
+    fn a_view_outlives_growth_replacement_and_trimming() {
+        let mut index = Index::new();
+        index.fill(10);
+        let view = index.view();
+        index.fill(1000);
+        assert!(!index.file.trim(&RealFs).unwrap(), "not while a map lives");
+        assert_eq!(index.bytes().len(), 1365 * 12);
+        assert_eq!((view.get(9), view.get(10)), (Some(entry(9)), None));
+        drop(view);
+        assert!(index.file.trim(&RealFs).unwrap());
+        assert_eq!(index.bytes().len(), 1000 * 12);
+        index.check();
+        let view = index.view();
+        index.file.replace(&RealFs, &[entry(5)]).unwrap();
+        assert_eq!(view.get(999), Some(entry(999)));
+        assert_eq!((index.view().get(0), index.view().get(1)), (Some(entry(5)), None));
+    }
+
+    #[test]
+    fn only_what_matches_its_sum_is_loaded() {
+        let mut index = Index::new();
+        index.fill(500);
+        index.file.unmap();
+        let again = IndexFile::<3>::new(index.dir.path().join("t"), Some(TERMINATOR));
+        assert!(again.load(&RealFs, index.sum).unwrap());
+        for wrong in [
+            IndexSum { entries: 499, ..index.sum },
+            IndexSum { entries: u32::MAX, ..index.sum },
+            IndexSum { crc: index.sum.crc ^ 1, ..index.sum },
+        ] {
+            assert!(!again.load(&RealFs, wrong).unwrap());
+        }
+        index.file = again;
+        index.check();
+        index.fill(900);
+        index.check();
+    }
+
+    #[test]
+    fn recovery_extends_from_the_loaded_prefix() {
+        let mut index = Index::new();
+        index.fill(5);
+        let prefix = index.sum;
+        index.fill(9);
+        let again = IndexFile::<3>::new(index.dir.path().join("t"), Some(TERMINATOR));
+        index.file.unmap();
+        assert!(again.load(&RealFs, prefix).unwrap());
+        again.extend(&RealFs, &[entry(5), entry(6)]).unwrap();
+        index.file = again;
+        index.sum = prefix;
+        index.sum.add(entry(5));
+        index.sum.add(entry(6));
+        index.check();
+        assert_eq!(index.bytes()[7 * 12..8 * 12], [0; 12], "what was behind is gone");
+    }
+
+    #[test]
+    fn without_waiting_a_closed_index_is_not_opened() {
+        let mut index = Index::new();
+        index.fill(5);
+        assert!(index.file.view(&RealFs, IoMode::NoWait).is_ok());
+        index.file.unmap();
+        let kind = index.file.view(&RealFs, IoMode::NoWait).err().map(|error| error.kind());
+        assert_eq!(kind, Some(io::ErrorKind::WouldBlock));
+        index.check();
+        index.fill(6);
+        index.check();
+    }
+
+    #[test]
+    fn a_file_that_has_shrunk_is_an_error_and_no_signal() {
+        let mut index = Index::new();
+        index.fill(500);
+        index.file.unmap();
+        std::fs::write(index.dir.path().join("t"), [0; 100]).unwrap();
+        assert!(index.file.view(&RealFs, IoMode::Blocking).is_err());
+        assert!(!index.file.load(&RealFs, index.sum).unwrap());
+    }
+
+    #[test]
+    fn last_before_is_a_binary_search() {
+        let mut index = Index::new();
+        index.fill(300);
+        for limit in [0, 1, 2, 150, 299, 300, 1000] {
+            let found = index.view().last_before(|[first, ..]| first < limit);
+            assert_eq!(found, limit.min(300).checked_sub(1).map(entry));
+        }
+    }
+}

@@ -1,18 +1,9 @@
 //! Leader epochs of a partition: from which offset on each one holds (KIP-101).
 //!
-//! On one node an epoch ends when recovery has cut something; clients ask for its end to find out that records are gone.
-
-use std::path::{Path, PathBuf};
+//! On one node an epoch ends when recovery has cut something; clients ask for its end to find out that records are gone. The
+//! list goes into the broker's checkpoint.
 
 use serde::{Deserialize, Serialize};
-
-use crate::storage::files::FileSystem;
-use crate::storage::state_file::{self, StateFileError, StateKind};
-
-/// Name of the file in the partition folder.
-pub const FILE_NAME: &str = "leader-epoch.state";
-
-const KIND: StateKind = StateKind { tag: *b"epoc", version: 1 };
 
 /// An epoch and its first offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,32 +76,11 @@ impl LeaderEpochs {
             start.start_offset = start_offset;
         }
     }
-
-    /// Saves them in a partition folder, durably.
-    ///
-    /// # Errors
-    /// [`StateFileError::Io`].
-    pub fn save(&self, fs: &dyn FileSystem, dir: &Path) -> Result<(), StateFileError> {
-        state_file::save(fs, &path(dir), KIND, self)
-    }
-
-    /// Loads them; empty if there is no such file.
-    ///
-    /// # Errors
-    /// [`StateFileError`]; batch headers carry the epochs, so they can be gathered again.
-    pub fn load(fs: &dyn FileSystem, dir: &Path) -> Result<Self, StateFileError> {
-        Ok(state_file::load(fs, &path(dir), KIND)?.unwrap_or_default())
-    }
-}
-
-fn path(dir: &Path) -> PathBuf {
-    dir.join(FILE_NAME)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::files::RealFs;
 
     fn epochs(starts: &[(i32, i64)]) -> LeaderEpochs {
         let mut epochs = LeaderEpochs::default();
@@ -151,14 +121,5 @@ mod tests {
         list.advance_start(20);
         assert_eq!(list, epochs(&[(2, 20)]));
         assert_eq!(list.end_offset_for(1, 30), Some(EpochEnd { epoch: 1, end_offset: 20 }));
-    }
-
-    #[test]
-    fn they_survive_on_disk() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(LeaderEpochs::load(&RealFs, dir.path()).unwrap(), LeaderEpochs::default());
-        let list = epochs(&[(0, 0), (1, 10)]);
-        list.save(&RealFs, dir.path()).unwrap();
-        assert_eq!(LeaderEpochs::load(&RealFs, dir.path()).unwrap(), list);
     }
 }

@@ -3,7 +3,6 @@
 //! Owns the order of segments, the assignment of batches to them, and what is published to readers. Which offsets a batch
 //! gets, what is durable, and what a reader may see, is decided above. Nothing here syncs on its own.
 
-use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,12 +13,13 @@ use uuid::Uuid;
 use crate::storage::checkpoint::{PartitionCheckpoint, SealedSegment};
 use crate::storage::dirty::{Dirty, DirtyFile};
 use crate::storage::error::StorageError;
-use crate::storage::files::{IoMode, StoredFile, write_all_at};
+use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::partition_metadata;
 use crate::storage::recovery::{self, Recovered, RecoveryReport, Task};
 use crate::storage::segment::{Segment, SegmentPlace};
+use crate::storage::segment_append::Run;
 use crate::storage::store::Store;
-use crate::storage::summary::{LogConfig, NewEntries, SegmentSummary};
+use crate::storage::summary::{LogConfig, SegmentSummary};
 use crate::storage::view::{Bound, LogView};
 
 /// What is known about a log before it is opened.
@@ -129,7 +129,15 @@ impl Log {
         let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
         let (recovered, roll_ms) = match resume {
             Resume::Fresh => (Recovered::empty(0, 0), None),
-            Resume::Clean(checkpoint) => (recovery::trust(segments, &checkpoint), None),
+            Resume::Clean(checkpoint) if checkpoint.is_complete() => {
+                (recovery::trust(segments, &checkpoint), None)
+            }
+            Resume::Clean(checkpoint) => {
+                let checkpoint = Some(&checkpoint);
+                let topic_id = place.topic_id;
+                let task = Task { place: segments, topic_id, checkpoint, distrust_cache: false, now_ms: 0 };
+                (recovery::recover(task, visit)?, None)
+            }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
                 let checkpoint = checkpoint.as_ref();
                 let topic_id = place.topic_id;
@@ -256,35 +264,13 @@ impl Log {
         }
         let segment = self.segment_for(&batches[0].parsed, now_ms)?;
         let file = self.active_file(&segment)?;
-        let mut state = segment.state();
-        segment.make_ready_locked(&mut state).map_err(|error| segment.unready(error))?;
-        let before = state.summary.expect("a ready segment has a summary");
-        let mut after = before;
-        let mut entries = NewEntries::default();
-        let mut count = 0;
-        for batch in batches {
-            assert!(
-                batch.parsed.base_offset == after.next_offset.max(self.end.offset),
-                "batches are in order"
-            );
-            if 0 < count && after.should_roll(&batch.parsed, &self.config, now_ms) {
-                break;
-            }
-            after.add(&batch.parsed, segment.index_interval_bytes(), &mut entries);
-            count += 1;
-        }
-        let fs = self.store.fs();
-        let index_error = |source| StorageError::io(segment.path(), "grow the indexes of", source);
-        let offsets = segment.offset_index().reserve(fs, entries.offset.len()).map_err(index_error)?;
-        let times = segment.time_index().reserve(fs, entries.time.len()).map_err(index_error)?;
-        write_batches(&*file, &batches[..count], before.size)
-            .map_err(|source| roll_back(&*file, &segment, before.size, source))?;
-        entries.offset.iter().for_each(|entry| segment.offset_index().push(&offsets, *entry));
-        entries.time.iter().for_each(|entry| segment.time_index().push(&times, *entry));
-        segment.publish(&mut state, after);
-        drop(state);
-        self.end =
-            Bound { offset: after.next_offset, segment_base: segment.base_offset(), position: after.size };
+        let run = segment.append(&*file, batches, &self.config, now_ms)?;
+        let Run { count, summary } = run;
+        self.end = Bound {
+            offset: summary.next_offset,
+            segment_base: segment.base_offset(),
+            position: summary.size,
+        };
         self.set_dirty(file);
         Ok(count)
     }
@@ -325,11 +311,12 @@ impl Log {
         };
         let summary = SegmentSummary::new(self.end.offset, now_ms);
         let segment = Arc::new(Segment::with_summary(place, summary));
-        let file = segment.create_files()?;
-        if let Some(active) = active {
-            close(&active)?;
-            self.sealed.push(active);
-        }
+        let created = segment.create_files().and_then(|file| {
+            active.as_ref().map_or(Ok(()), Segment::finish)?;
+            Ok(file)
+        });
+        let file = created.inspect_err(|_| segment.discard_files())?;
+        self.sealed.extend(active);
         self.end = Bound { segment_base: segment.base_offset(), position: 0, ..self.end };
         self.active_file = Some(ActiveFile { path: segment.path().into(), is_dirty: false });
         self.set_dirty(file);
@@ -452,45 +439,6 @@ impl Log {
     }
 }
 
-/// One `pwritev` for all of them.
-fn write_batches(file: &dyn StoredFile, batches: &[AppendBatch<'_>], position: u64) -> std::io::Result<()> {
-    if let [batch] = batches {
-        let mut parts = [IoSlice::new(batch.header), IoSlice::new(batch.records)];
-        return write_all_at(file, &mut parts, position);
-    }
-    let mut parts: Vec<IoSlice<'_>> =
-        batches.iter().flat_map(|batch| [IoSlice::new(batch.header), IoSlice::new(batch.records)]).collect();
-    write_all_at(file, &mut parts, position)
-}
-
-/// After a failed write: takes back what it may have written. Nobody has read it, for it was never published.
-fn roll_back(file: &dyn StoredFile, segment: &Segment, size: u64, source: std::io::Error) -> StorageError {
-    let failure = StorageError::io(segment.path(), "write", source);
-    match file.truncate(size) {
-        Err(source) if matches!(failure, StorageError::Full { .. }) => {
-            StorageError::Io { path: segment.path().to_path_buf(), op: "truncate", source }
-        }
-        _ => failure,
-    }
-}
-
-/// Ends the indexes of a segment. Their files are finished later, by [`Segment::settle`].
-fn close(segment: &Arc<Segment>) -> Result<(), StorageError> {
-    let mut state = segment.state();
-    segment.make_ready_locked(&mut state).map_err(|error| segment.unready(error))?;
-    let mut summary = state.summary.expect("a ready segment has a summary");
-    let mut entries = NewEntries::default();
-    summary.close(&mut entries);
-    let reserved = segment
-        .time_index()
-        .reserve(segment.store().fs(), entries.time.len())
-        .map_err(|source| StorageError::io(segment.time_index().path(), "grow", source))?;
-    entries.time.iter().for_each(|entry| segment.time_index().push(&reserved, *entry));
-    segment.publish(&mut state, summary);
-    segment.set_sealed();
-    Ok(())
-}
-
 /// Removes the files of segments that no view has any more: renames them first, so that a crash leaves nothing that looks like
 /// a segment. Who still reads them goes on. Not durable on return.
 ///
@@ -506,91 +454,5 @@ pub fn delete_segments(store: &Store, segments: &[Arc<Segment>]) -> Result<(), S
 impl std::fmt::Debug for Log {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Log").field("dir", &self.dir).field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sendlog_protocol::records::Compression;
-
-    use super::*;
-    use crate::storage::files::RealFs;
-    use crate::storage::testing::{TestBatch, batch};
-
-    const TOPIC: Uuid = Uuid::from_u128(7);
-
-    fn store() -> Arc<Store> {
-        Store::new(Arc::new(RealFs), 100)
-    }
-
-    fn open(store: &Arc<Store>, dir: &Path, config: LogConfig, resume: Resume) -> (Log, RecoveryReport) {
-        let place = LogPlace { dir: dir.join("t-0"), topic_id: TOPIC };
-        Log::open(store, place, config, resume, &mut |_| {}).unwrap()
-    }
-
-    fn small() -> LogConfig {
-        LogConfig { segment_bytes: 4096, index_interval_bytes: 300, ..LogConfig::default() }
-    }
-
-    fn dirty(checkpoint: Option<PartitionCheckpoint>) -> Resume {
-        Resume::Dirty { checkpoint, distrust_cache: false, now_ms: 0 }
-    }
-
-    /// Appends `count` batches of 1 to 3 records.
-    fn fill(log: &mut Log, count: usize) -> Vec<TestBatch> {
-        let mut batches = Vec::new();
-        for index in 0..count {
-            let base = log.end_offset();
-            let timestamps: Vec<i64> = (0..=(index as i64 % 3)).map(|at| 1000 + base + at).collect();
-            let next = batch(base, &timestamps, 10 + index % 90, Compression::None);
-            log.append(&next.to_append(), 1).unwrap();
-            batches.push(next);
-        }
-        batches
-    }
-
-    fn read_all(log: &Log, batches: &[TestBatch]) {
-        let view = log.view();
-        let end = log.end();
-        for wanted in batches {
-            for offset in wanted.parsed.base_offset..wanted.parsed.next_offset() {
-                let slice = view.read(offset, &end, 1, true, IoMode::Blocking).unwrap().unwrap();
-                let mut bytes = vec![0; slice.len()];
-                slice.read_at(0, &mut bytes).unwrap();
-                assert_eq!(bytes, wanted.bytes, "offset {offset}");
-            }
-        }
-        assert!(view.read(end.offset, &end, 1, true, IoMode::Blocking).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_appended_is_read_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = store();
-        let (mut log, _) = open(&store, dir.path(), small(), Resume::Fresh);
-        assert!(!dir.path().join("t-0").exists(), "the folder comes with the first append");
-        let batches = fill(&mut log, 200);
-        assert!(3 < log.view().segments().len());
-        read_all(&log, &batches);
-        log.take_dirty().sync().unwrap();
-        assert!(log.take_dirty().is_empty());
-    }
-
-    #[test]
-    fn a_clean_and_a_dirty_reopening_find_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = store();
-        let (mut log, _) = open(&store, dir.path(), small(), Resume::Fresh);
-        let mut batches = fill(&mut log, 100);
-        let middle = log.checkpoint().unwrap();
-        batches.extend(fill(&mut log, 100));
-        let clean = log.clean_checkpoint().unwrap();
-        let end = log.end();
-        drop(log);
-        for resume in [Resume::Clean(clean), dirty(Some(middle)), dirty(None)] {
-            let (log, _) = open(&store, dir.path(), small(), resume);
-            assert_eq!(log.end(), end);
-            read_all(&log, &batches);
-        }
     }
 }

@@ -28,7 +28,6 @@ pub mod flush;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;
-pub mod producer_snapshot;
 pub mod recovery;
 pub mod retention;
 pub mod segment;
@@ -45,4 +44,8 @@ mod file_names;
 mod header_walk;
 mod index_file;
 mod offset_index;
+mod segment_append;
 mod time_index;
+
+#[cfg(test)]
+mod tests;

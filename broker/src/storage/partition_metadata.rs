@@ -100,3 +100,35 @@ pub fn decode(text: &str) -> Option<Uuid> {
     }
     Some(Uuid::from_u128(bits))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::RealFs;
+
+    #[test]
+    fn ids_are_printed_as_kafka_prints_them() {
+        // From Kafka's Uuid: ONE_UUID is AAAAAAAAAAAAAAAAAAAAAQ.
+        assert_eq!(encode(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(encode(Uuid::from_u128(u128::MAX)), "_____________________w");
+        let id = Uuid::from_u128(0x1234_5678_9abc_def0_1122_3344_5566_7788);
+        assert_eq!(encode(id), "EjRWeJq83vARIjNEVWZ3iA");
+        assert_eq!(decode("EjRWeJq83vARIjNEVWZ3iA"), Some(id));
+        for bad in ["", "EjRWeJq83vARIjNEVWZ3i", "EjRWeJq83vARIjNEVWZ3iAA", "EjRWeJq83vARIjNEVWZ3i+"] {
+            assert_eq!(decode(bad), None);
+        }
+    }
+
+    #[test]
+    fn an_empty_or_garbled_file_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(PARTITION_METADATA);
+        assert_eq!(read(&RealFs, dir.path()).unwrap(), None);
+        for content in ["", "version: 0", "version: 0\ntopic_id: x", "\0\0\0"] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(read(&RealFs, dir.path()).unwrap(), None);
+        }
+        std::fs::write(&path, "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n").unwrap();
+        assert_eq!(read(&RealFs, dir.path()).unwrap(), Some(Uuid::from_u128(1)));
+    }
+}

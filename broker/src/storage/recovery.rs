@@ -135,16 +135,20 @@ pub(super) fn recover(
     let fs = task.place.store.fs();
     let start_offset = task.checkpoint.map_or(0, |checkpoint| checkpoint.start_offset);
     let end_offset = task.checkpoint.map_or(0, |checkpoint| checkpoint.end_offset);
+    let mut recovered = Recovered::empty(start_offset, start_offset.max(end_offset));
     let names = match fs.list(task.place.dir) {
         Ok(names) => names,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            check_checkpointed(task, &[])?;
+            return Ok(recovered);
+        }
         Err(source) => return Err(StorageError::io(task.place.dir, "list", source)),
     };
     partition_metadata::check(fs, task.place.dir, task.topic_id)?;
-    let mut recovered = Recovered::empty(start_offset, start_offset.max(end_offset));
     remove_leftovers(fs, task.place.dir, &names, &mut recovered.report)?;
     let mut found = find_segments(task, &names)?;
     check_checkpointed(task, &found)?;
+    remove_empty(task, &mut found, &mut recovered.report)?;
     remove_obsolete(task, &mut found, &mut recovered)?;
     if let Some(first) = found.first() {
         recovered.start_offset = recovered.start_offset.max(first.base_offset);
@@ -190,6 +194,25 @@ fn find_segments(task: Task<'_>, names: &[String]) -> Result<Vec<Found>, Storage
     }
     found.sort_unstable_by_key(|segment| segment.base_offset);
     Ok(found)
+}
+
+/// An empty segment before others is what a failed roll has left.
+fn remove_empty(
+    task: Task<'_>,
+    found: &mut Vec<Found>,
+    report: &mut RecoveryReport,
+) -> Result<(), StorageError> {
+    let last = found.last().map(|segment| segment.base_offset);
+    let active = task.checkpoint.and_then(|checkpoint| checkpoint.active).map(|active| active.base_offset);
+    let empty = found.extract_if(.., |segment| {
+        let base = Some(segment.base_offset);
+        segment.size == 0 && base != last && base != active
+    });
+    for segment in empty {
+        let path = segment_file(task.place.dir, segment.base_offset, file_names::LOG);
+        remove(task.place.store.fs(), path, report)?;
+    }
+    Ok(())
 }
 
 /// What the checkpoint covers must be there.
@@ -251,7 +274,9 @@ fn recover_segment(
     }
     let start = known.unwrap_or_else(|| SegmentSummary::new(this.base_offset, task.now_ms));
     let segment = Arc::new(Segment::with_summary(task.place, start));
-    let checked = check_batches(task, &segment, start, this.size, visit)?;
+    // What this broker has appended is dense; sealed segments from elsewhere may have been compacted.
+    let is_dense = task.checkpoint.is_some() || later.is_empty();
+    let checked = check_batches(task, &segment, start, &Extent { size: this.size, is_dense }, visit)?;
     recovered.report.batches += checked.batches;
     recovered.report.bytes += checked.summary.size - start.size;
     if let Some(reason) = checked.damage {
@@ -284,6 +309,12 @@ fn is_next(task: Task<'_>, this: Found, recovered: &mut Recovered) -> Result<boo
     })
 }
 
+/// What is expected of a segment file.
+struct Extent {
+    size: u64,
+    is_dense: bool,
+}
+
 /// What the batches of a segment came to.
 struct Checked {
     summary: SegmentSummary,
@@ -297,11 +328,11 @@ fn check_batches(
     task: Task<'_>,
     segment: &Arc<Segment>,
     start: SegmentSummary,
-    file_size: u64,
+    extent: &Extent,
     visit: &mut dyn FnMut(&BatchHeader),
 ) -> Result<Checked, StorageError> {
     let mut checked = Checked { summary: start, entries: NewEntries::default(), batches: 0, damage: None };
-    if start.size == file_size {
+    if start.size == extent.size {
         return Ok(checked);
     }
     let read_error = |source| StorageError::io(segment.path(), "read", source);
@@ -309,11 +340,11 @@ fn check_batches(
     if task.distrust_cache {
         file.drop_cache(start.size).map_err(read_error)?;
     }
-    let mut scan = BatchScan::new(&*file, start.size, file_size);
+    let mut scan = BatchScan::new(&*file, start.size, extent.size);
     loop {
         match scan.next().map_err(read_error)? {
             Scanned::Batch(header) => {
-                if let Err(reason) = checked.summary.check_next(&header, task.checkpoint.is_some()) {
+                if let Err(reason) = checked.summary.check_next(&header, extent.is_dense) {
                     checked.damage = Some(reason);
                     return Ok(checked);
                 }
@@ -342,7 +373,7 @@ struct Damage<'a> {
 fn cut(damage: Damage<'_>, later: &[Found]) -> Result<Cut, StorageError> {
     let Damage { segment, summary, size, reason } = damage;
     let path = segment.path().to_path_buf();
-    let io_error = |op| move |source| StorageError::io(&segment.path().to_path_buf(), op, source);
+    let io_error = |op| move |source| StorageError::io(segment.path(), op, source);
     let file = segment.file(IoMode::Blocking).map_err(io_error("open"))?;
     let next = BatchScan::new(&*file, summary.size, size)
         .find_valid_behind(summary.next_offset)

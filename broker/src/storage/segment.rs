@@ -22,7 +22,7 @@ use crate::storage::store::Store;
 use crate::storage::summary::{NewEntries, SegmentSummary};
 use crate::storage::time_index::{self, TimeIndex, TimeLookup};
 
-const SEAL_KIND: StateKind = StateKind { tag: *b"seal", version: 1 };
+const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
 
 /// See the module. Lock order: a segment's state before nothing; readers take it only while the indexes are in doubt.
 pub struct Segment {
@@ -254,6 +254,12 @@ impl Segment {
         self.time_index.extend(fs, &entries.time)
     }
 
+    /// What the writer starts from.
+    pub(super) fn ready_summary(self: &Arc<Self>, state: &mut State) -> Result<SegmentSummary, StorageError> {
+        self.make_ready_locked(state).map_err(|error| self.unready(error))?;
+        Ok(state.summary.expect("a ready segment has a summary"))
+    }
+
     fn load_indexes(&self, summary: &SegmentSummary) -> bool {
         let fs = self.store.fs();
         // An index that cannot be read is as good as none.
@@ -358,6 +364,14 @@ impl Segment {
                 offset: self.base_offset,
                 reason: other.to_string(),
             },
+        }
+    }
+
+    /// After a failed roll: takes back empty new files, as far as that works; recovery knows them too.
+    pub(super) fn discard_files(&self) {
+        let fs = self.store.fs();
+        if fs.file_len(&self.path).is_ok_and(|size| size == 0) {
+            let _ = self.delete_files(fs);
         }
     }
 

@@ -185,3 +185,81 @@ fn decode(kind: StateKind, bytes: &[u8]) -> Result<Decoded<'_>, String> {
     }
     Ok(Decoded { version: u32::from_le_bytes(*version), payload })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::RealFs;
+    use crate::storage::testing::{Fault, FaultyFs};
+
+    const KIND: StateKind = StateKind { tag: *b"test", version: 3 };
+
+    type Value = (String, Vec<u64>, Option<i32>);
+
+    fn value() -> Value {
+        ("name".to_owned(), vec![1, 2, 3], Some(-1))
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        assert_eq!(load::<Value>(&RealFs, &path, KIND).unwrap(), None);
+        save(&RealFs, &path, KIND, &value()).unwrap();
+        assert_eq!(load::<Value>(&RealFs, &path, KIND).unwrap(), Some(value()));
+        assert_eq!(RealFs.list(dir.path()).unwrap(), ["state"]);
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes[..20], *b"SLSTtest\x03\0\0\0\x31\0\0\0\0\0\0\0");
+    }
+
+    #[test]
+    fn every_changed_or_missing_byte_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        save(&RealFs, &path, KIND, &value()).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let is_damaged = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            matches!(load::<Value>(&RealFs, &path, KIND), Err(StateFileError::Damaged { .. }))
+        };
+        for at in 0..good.len() {
+            assert!(is_damaged(&good[..at]));
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                assert!(is_damaged(&bad), "bit {bit} of byte {at}");
+            }
+        }
+        assert!(is_damaged(&[&good[..], &[0]].concat()));
+    }
+
+    #[test]
+    fn other_kinds_and_versions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        save(&RealFs, &path, KIND, &value()).unwrap();
+        let other = load::<Value>(&RealFs, &path, StateKind { tag: *b"else", ..KIND });
+        assert!(matches!(other, Err(StateFileError::Damaged { .. })));
+        let newer = load::<Value>(&RealFs, &path, StateKind { version: 4, ..KIND });
+        assert!(matches!(newer, Err(StateFileError::Version { found: 3, expected: 4, .. })));
+        let shorter = load::<(String,)>(&RealFs, &path, KIND);
+        assert!(matches!(shorter, Err(StateFileError::Damaged { .. })), "content is left over");
+    }
+
+    #[test]
+    fn after_any_failure_the_file_is_the_old_one_or_the_new_one() {
+        for fault in [Fault::Eio, Fault::Enospc, Fault::ShortWrite] {
+            for at in 0..20 {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("state");
+                let (old, new) = (value(), ("new".to_owned(), vec![], None));
+                save(&RealFs, &path, KIND, &old).unwrap();
+                let fs = FaultyFs::new();
+                fs.fail(fault, at, u64::MAX);
+                let saved = save(&fs, &path, KIND, &new);
+                let found = load::<Value>(&RealFs, &path, KIND).unwrap().unwrap();
+                assert!(if saved.is_ok() { found == new } else { found == old || found == new });
+            }
+        }
+    }
+}

@@ -177,3 +177,95 @@ impl SegmentSummary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::records::Compression;
+
+    use super::*;
+    use crate::storage::testing::batch;
+
+    /// A header of a batch of about 170 bytes.
+    fn header(base_offset: i64, timestamp: i64) -> BatchHeader {
+        batch(base_offset, &[timestamp], 100, Compression::None).parsed
+    }
+
+    fn config() -> LogConfig {
+        LogConfig { segment_bytes: 1000, segment_ms: 500, index_interval_bytes: 300, segment_index_bytes: 80 }
+    }
+
+    #[test]
+    fn entries_come_behind_more_than_the_interval() {
+        let mut summary = SegmentSummary::new(10, 0);
+        let mut entries = NewEntries::default();
+        let size = u32::try_from(header(10, 5).size()).unwrap();
+        for offset in 10..20 {
+            summary.add(&header(offset, 100 - offset), size * 2, &mut entries);
+        }
+        // Two batches are not more than the interval, three are; and the entry's own batch counts from then on.
+        assert_eq!(entries.offset, [[3, 3 * size], [6, 6 * size], [9, 9 * size]]);
+        assert_eq!(entries.time, [crate::storage::time_index::words(90, 0)], "the largest came first");
+        assert_eq!(
+            (summary.max_timestamp, summary.max_timestamp_offset, summary.first_timestamp),
+            (90, 10, 90)
+        );
+        assert_eq!((summary.next_offset, summary.size), (20, 10 * u64::from(size)));
+        assert_eq!((summary.offset_index.entries, summary.time_index.entries), (3, 1));
+    }
+
+    #[test]
+    fn closing_adds_the_largest_timestamp_once() {
+        let mut summary = SegmentSummary::new(0, 0);
+        let mut entries = NewEntries::default();
+        summary.close(&mut entries);
+        assert!(entries.time.is_empty());
+        summary.add(&header(0, 50), 4096, &mut entries);
+        summary.add(&header(1, 40), 4096, &mut entries);
+        summary.close(&mut entries);
+        summary.close(&mut entries);
+        assert_eq!(entries.time, [crate::storage::time_index::words(50, 0)]);
+    }
+
+    #[test]
+    fn a_segment_rolls_by_size() {
+        let mut summary = SegmentSummary::new(0, 0);
+        let size = header(0, 0).size() as u64;
+        let exact = LogConfig { segment_bytes: 2 * size, ..config() };
+        let tiny = LogConfig { segment_bytes: 1, ..config() };
+        assert!(!summary.should_roll(&header(0, 0), &tiny, 0), "never an empty one");
+        summary.add(&header(0, 0), 4096, &mut NewEntries::default());
+        assert!(!summary.should_roll(&header(1, 0), &exact, 0));
+        assert!(summary.should_roll(&header(1, 0), &LogConfig { segment_bytes: 2 * size - 1, ..exact }, 0));
+    }
+
+    #[test]
+    fn a_segment_rolls_by_the_records_time_or_without_one_by_the_clock() {
+        let mut summary = SegmentSummary::new(0, 1000);
+        summary.add(&header(0, 70), 4096, &mut NewEntries::default());
+        assert!(!summary.should_roll(&header(1, 570), &config(), i64::MAX));
+        assert!(summary.should_roll(&header(1, 571), &config(), 0));
+        let mut summary = SegmentSummary::new(0, 1000);
+        summary.add(&header(0, -1), 4096, &mut NewEntries::default());
+        assert!(!summary.should_roll(&header(1, i64::MAX / 2), &config(), 1500));
+        assert!(summary.should_roll(&header(1, 5), &config(), 1501));
+    }
+
+    #[test]
+    fn a_segment_rolls_when_an_index_is_full_or_offsets_are_too_far() {
+        let mut summary = SegmentSummary::new(0, 0);
+        summary.add(&header(0, 0), 4096, &mut NewEntries::default());
+        let far = i64::from(i32::MAX);
+        assert!(!summary.should_roll(&header(far, 0), &config(), 0));
+        assert!(summary.should_roll(&header(far + 1, 0), &config(), 0));
+        summary.offset_index.entries = 9;
+        assert!(!summary.should_roll(&header(1, 0), &config(), 0));
+        summary.offset_index.entries = 10;
+        assert!(summary.should_roll(&header(1, 0), &config(), 0));
+        summary.offset_index.entries = 0;
+        // 80 bytes hold 6 entries; one is kept for the close.
+        summary.time_index.entries = 4;
+        assert!(!summary.should_roll(&header(1, 0), &config(), 0));
+        summary.time_index.entries = 5;
+        assert!(summary.should_roll(&header(1, 0), &config(), 0));
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the storage engine as a whole: against a model, with failing files, with damaged files.
+
+mod damaged_index;
+mod data_directory;
+mod failing_files;
+mod fixture;
+mod full_disk;
+mod model;
+mod readers;
+mod torn_tail;

@@ -1,0 +1,232 @@
+//! A crash leaves any prefix of the last bytes; a bad disk leaves anything.
+
+use std::fs::OpenOptions;
+
+use super::fixture::{Expected, Fixture, dirty, fill, small};
+use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::error::StorageError;
+use crate::storage::log::Resume;
+use crate::storage::testing::TestBatch;
+
+/// A log of three segments whose last one has batches before and behind the checkpoint.
+struct Crashed {
+    fixture: Fixture,
+    batches: Vec<TestBatch>,
+    checkpoint: PartitionCheckpoint,
+    /// Position of the checkpoint in the last segment, and of the batches behind it.
+    checkpointed: u64,
+    ends: Vec<u64>,
+}
+
+fn crashed() -> Crashed {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    let mut batches = fill(&mut log, 60);
+    let checkpoint = log.checkpoint().unwrap();
+    let checkpointed = log.end();
+    let behind = fill(&mut log, 4);
+    assert_eq!(log.end().segment_base, checkpointed.segment_base, "all in one segment");
+    let mut position = checkpointed.position;
+    let ends = behind
+        .iter()
+        .map(|batch| {
+            position += batch.bytes.len() as u64;
+            position
+        })
+        .collect();
+    batches.extend(behind);
+    Crashed { fixture, batches, checkpoint, checkpointed: checkpointed.position, ends }
+}
+
+impl Crashed {
+    /// What is left if the last segment keeps `len` bytes.
+    fn expected(&self, len: u64) -> Expected {
+        let lost = self.ends.iter().filter(|end| len < **end).count();
+        Expected::of(self.batches[..self.batches.len() - lost].to_vec())
+    }
+
+    fn checkpoints(&self) -> [Option<PartitionCheckpoint>; 2] {
+        [None, Some(self.checkpoint.clone())]
+    }
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_cut() {
+    let crashed = crashed();
+    let end = *crashed.ends.last().unwrap();
+    for len in crashed.checkpointed..=end {
+        for checkpoint in crashed.checkpoints() {
+            let torn = crashed.fixture.copy();
+            let last = torn.files(&["log"]).pop().unwrap();
+            OpenOptions::new().write(true).open(&last).unwrap().set_len(len).unwrap();
+            let (mut log, report) = torn.try_open(dirty(checkpoint.clone())).unwrap();
+            let mut expected = crashed.expected(len);
+            let whole = crashed.ends.iter().filter(|end| **end <= len).max();
+            let cut = len - whole.copied().unwrap_or(crashed.checkpointed);
+            assert_eq!(report.cuts.iter().map(|cut| cut.bytes).sum::<u64>(), cut);
+            assert_eq!(log.end_offset(), expected.end_offset());
+            assert!(!log.take_dirty().is_empty() || len == crashed.checkpointed);
+            expected.batches.extend(fill(&mut log, 3));
+            drop(log);
+            let (log, report) = torn.try_open(dirty(checkpoint)).unwrap();
+            assert!(report.cuts.is_empty(), "recovery is done once");
+            expected.check_read(&log, 0, usize::MAX, true);
+            expected.check_read(&log, crashed.checkpoint.end_offset, usize::MAX, true);
+            assert_eq!(log.end_offset(), expected.end_offset());
+        }
+    }
+}
+
+#[test]
+fn zeros_and_noise_behind_the_end_are_cut() {
+    let crashed = crashed();
+    let noise: Vec<u8> = (0..3000u32).map(|at| u8::try_from(at * 7919 % 251).unwrap()).collect();
+    for tail in [vec![0; 5000], noise] {
+        for checkpoint in crashed.checkpoints() {
+            let torn = crashed.fixture.copy();
+            let last = torn.files(&["log"]).pop().unwrap();
+            let mut bytes = std::fs::read(&last).unwrap();
+            bytes.extend_from_slice(&tail);
+            std::fs::write(&last, bytes).unwrap();
+            let (log, report) = torn.try_open(dirty(checkpoint)).unwrap();
+            assert_eq!(report.cuts[0].bytes, tail.len() as u64);
+            Expected::of(crashed.batches.clone()).check_all(&log);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_last_batch_cuts_it() {
+    let crashed = crashed();
+    let end = usize::try_from(*crashed.ends.last().unwrap()).unwrap();
+    let start = usize::try_from(crashed.ends[crashed.ends.len() - 2]).unwrap();
+    // The leader epoch is not in the checksum.
+    for at in (start..end).filter(|at| !(12..16).contains(&(at - start))) {
+        let torn = crashed.fixture.copy();
+        let last = torn.files(&["log"]).pop().unwrap();
+        let mut bytes = std::fs::read(&last).unwrap();
+        bytes[at] ^= 1 << (at % 8);
+        std::fs::write(&last, bytes).unwrap();
+        let (log, report) = torn.try_open(dirty(Some(crashed.checkpoint.clone()))).unwrap();
+        assert_eq!(report.cuts.len(), 1, "byte {}", at - start);
+        assert_eq!(log.end_offset(), crashed.expected(end as u64 - 1).end_offset());
+    }
+}
+
+#[test]
+fn damage_before_good_batches_is_refused_and_nothing_is_cut() {
+    let crashed = crashed();
+    let first = usize::try_from(crashed.checkpointed).unwrap();
+    for at in [first, first + 8, first + 16, first + 17, first + 61] {
+        let torn = crashed.fixture.copy();
+        let last = torn.files(&["log"]).pop().unwrap();
+        let mut bytes = std::fs::read(&last).unwrap();
+        bytes[at] ^= 0x41;
+        std::fs::write(&last, &bytes).unwrap();
+        for checkpoint in crashed.checkpoints() {
+            let error = torn.try_open(dirty(checkpoint)).unwrap_err();
+            let StorageError::Corrupt { path, position, offset, reason } = error else {
+                panic!("{error}");
+            };
+            assert_eq!((&path, position), (&last, crashed.checkpointed));
+            assert_eq!(offset, crashed.checkpoint.end_offset);
+            assert!(reason.contains("a valid batch follows"), "{reason}");
+            assert_eq!(std::fs::read(&last).unwrap(), bytes, "nothing was changed");
+        }
+    }
+}
+
+#[test]
+fn bytes_below_the_checkpoint_are_missed() {
+    let crashed = crashed();
+    let last = crashed.fixture.files(&["log"]).pop().unwrap();
+    for len in [0, 1, crashed.checkpointed - 1] {
+        let torn = crashed.fixture.copy();
+        let file = torn.partition_dir().join(last.file_name().unwrap());
+        OpenOptions::new().write(true).open(&file).unwrap().set_len(len).unwrap();
+        let error = torn.try_open(dirty(Some(crashed.checkpoint.clone()))).unwrap_err();
+        assert!(matches!(error, StorageError::Corrupt { position, .. } if position == len), "{error}");
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), len);
+    }
+    std::fs::remove_dir_all(crashed.fixture.partition_dir()).unwrap();
+    let error = crashed.fixture.try_open(dirty(Some(crashed.checkpoint))).unwrap_err();
+    assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn work_is_proportional_to_what_the_checkpoint_does_not_cover() {
+    let crashed = crashed();
+    let mut visited = Vec::new();
+    let checkpoint = Some(crashed.checkpoint.clone());
+    let (_, report) =
+        crashed.fixture.open_visiting(dirty(checkpoint), &mut |header| visited.push(*header)).unwrap();
+    let behind: Vec<_> = crashed.batches[60..].iter().map(|batch| batch.parsed).collect();
+    assert_eq!(visited, behind);
+    assert_eq!(report.batches, 4);
+    assert_eq!(report.bytes, crashed.ends.last().unwrap() - crashed.checkpointed);
+    let (_, report) = crashed.fixture.try_open(dirty(None)).unwrap();
+    assert_eq!(report.batches, 64);
+}
+
+#[test]
+fn a_missing_segment_is_a_gap() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    fill(&mut log, 60);
+    let end = log.end();
+    let bases: Vec<i64> = log.view().segments().iter().map(|segment| segment.base_offset()).collect();
+    drop(log);
+    std::fs::remove_file(&fixture.files(&["log"])[1]).unwrap();
+    let (log, report) = fixture.try_open(dirty(None)).unwrap();
+    assert_eq!(report.gaps.len(), 1);
+    assert_eq!((report.gaps[0].start, report.gaps[0].end), (bases[1], bases[2]));
+    assert_eq!(log.end(), end);
+    let slice = log
+        .view()
+        .read(bases[1], &log.end(), 1, true, crate::storage::files::IoMode::Blocking)
+        .unwrap()
+        .unwrap();
+    assert_eq!(slice.position(), 0, "the next batch that is there");
+}
+
+#[test]
+fn foreign_files_stay_and_our_leftovers_go() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    let batches = fill(&mut log, 30);
+    drop(log);
+    let foreign =
+        ["notes.txt", "00000000000000000000.log.bak", "7.log", "00000000000000000099.snapshot", "x.tmp"];
+    let leftovers = ["00000000000000000000.index.tmp", "00000000000000000003.log.deleted"];
+    let empty = "00000000000000000004.log";
+    for name in foreign.iter().chain(&leftovers) {
+        std::fs::write(fixture.partition_dir().join(name), b"something").unwrap();
+    }
+    std::fs::write(fixture.partition_dir().join(empty), b"").unwrap();
+    std::fs::create_dir(fixture.partition_dir().join("lost+found")).unwrap();
+    let (log, report) = fixture.try_open(dirty(None)).unwrap();
+    Expected::of(batches).check_all(&log);
+    assert_eq!(report.removed.len(), 3);
+    for name in foreign {
+        assert!(fixture.partition_dir().join(name).exists(), "{name}");
+    }
+    for name in leftovers.iter().chain([&empty]) {
+        assert!(!fixture.partition_dir().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn another_topics_folder_is_refused() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    fill(&mut log, 3);
+    drop(log);
+    let path = fixture.partition_dir().join("partition.metadata");
+    std::fs::write(path, "version: 0\ntopic_id: EjRWeJq83vARIjNEVWZ3iA").unwrap();
+    let error = fixture.try_open(dirty(None)).unwrap_err();
+    assert!(matches!(error, StorageError::ForeignPartition { .. }), "{error}");
+    let mut log = fixture.open(Resume::Fresh);
+    let next = crate::storage::testing::batch(0, &[1], 1, sendlog_protocol::records::Compression::None);
+    let error = log.append(&next.to_append(), 0).unwrap_err();
+    assert!(matches!(error, StorageError::ForeignPartition { .. }), "{error}");
+}
