@@ -118,11 +118,7 @@ impl Admin {
     /// The broker refuses, with INVALID_PARTITIONS for a total that is not larger than the present one.
     pub async fn create_partitions(&self, topic: &str, total: i32) -> Result<(), ClientError> {
         let request = CreatePartitionsRequest {
-            topics: vec![CreatePartitionsTopic {
-                name: topic.to_owned(),
-                count: total,
-                ..CreatePartitionsTopic::default()
-            }],
+            topics: vec![CreatePartitionsTopic { name: topic.to_owned(), count: total, assignments: None }],
             timeout_ms: self.timeout_ms(),
             validate_only: false,
         };

@@ -301,6 +301,9 @@ impl Fetcher {
                     slot.backoff.reset();
                     slot.target = Target::Fetch(found.offset);
                     slot.position = Some(found.offset);
+                    if asked.target == Target::Resolve(Start::Latest) {
+                        slot.high_watermark = Some(found.offset);
+                    }
                 }
                 // No record is that young.
                 Some(Ok(_)) => slot.target = Target::Resolve(Start::Latest),

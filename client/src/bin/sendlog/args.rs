@@ -107,11 +107,11 @@ pub(crate) struct Consume {
     #[arg(long, short)]
     pub(crate) partition: Option<i32>,
 
-    /// Where to begin: earliest, latest, an offset, or @ and a time in ms since 1970.
+    /// Where to begin: earliest, latest, an offset (moved into the log), or @ and a time in ms since 1970.
     #[arg(long, default_value = "earliest", value_name = "PLACE")]
     pub(crate) from: Place,
 
-    /// Where to stop (exclusive): latest (the end as it is now), an offset, or @ and a time in ms since 1970.
+    /// Where to stop, before it and at the end at the latest: latest, an offset, or @ and a time in ms since 1970.
     #[arg(long, default_value = "latest", value_name = "PLACE", conflicts_with = "follow")]
     pub(crate) until: Place,
 

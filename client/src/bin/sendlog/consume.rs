@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::time::Duration;
 
 use sendlog_client::{Admin, Assignment, ClientConfig, Consumer, ConsumerConfig, OffsetQuery, Start};
@@ -20,7 +21,8 @@ pub(crate) async fn run(client: ClientConfig, args: Consume) -> Result<(), CliEr
     let all = 0..i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let partitions: Vec<i32> = match args.partition {
         Some(partition) if !all.contains(&partition) => {
-            let reason = format!("topic {} has {} partitions, numbered from 0", args.topic, all.end);
+            let last = all.end - 1;
+            let reason = format!("topic {} has the partitions 0 to {last}, not {partition}", args.topic);
             return Err(CliError::Usage(reason));
         }
         Some(partition) => vec![partition],
@@ -29,47 +31,36 @@ pub(crate) async fn run(client: ClientConfig, args: Consume) -> Result<(), CliEr
     let consumer = Consumer::connect(client, ConsumerConfig::default()).await?;
     let left = args.max.unwrap_or(u64::MAX);
     let mut printing = Printing { out: output(&args)?, consumer, left };
+    let mut assignments = Vec::new();
+    for partition in partitions {
+        let range = range_of(&admin, &args, partition).await?;
+        assignments.push((Assignment::new(&args.topic, partition, Start::Offset(range.start)), range));
+    }
     if args.follow {
-        let start = start_of(args.from);
-        let assign = |partition| Assignment::new(&args.topic, partition, start);
-        printing.consumer.assign(partitions.into_iter().map(assign));
+        printing.consumer.assign(assignments.into_iter().map(|(assignment, _)| assignment));
         return printing.print_on().await;
     }
-    for partition in partitions {
-        let Some(end) = end_of(&admin, &args, partition).await? else { continue };
-        let assignment = Assignment::new(&args.topic, partition, start_of(args.from));
-        printing.print_until(assignment, end).await?;
+    for (assignment, range) in assignments {
+        if !range.is_empty() {
+            printing.print_until(assignment, range.end).await?;
+        }
     }
     printing.flush()
 }
 
-fn start_of(place: Place) -> Start {
-    match place {
-        Place::Earliest => Start::Earliest,
-        Place::Latest => Start::Latest,
-        Place::Offset(offset) => Start::Offset(offset),
-        Place::Time(time) => Start::Timestamp(time),
-    }
-}
-
-/// The first offset not to print; `None` if there is nothing to print.
-async fn end_of(admin: &Admin, args: &Consume, partition: i32) -> Result<Option<i64>, CliError> {
-    let query = |query| admin.list_offset(&args.topic, partition, query);
-    let latest = query(OffsetQuery::Latest).await?.unwrap_or(0);
-    let end = match args.until {
-        Place::Earliest => 0,
-        Place::Latest => latest,
-        // Offsets beyond the end are yet to come: wait for them.
-        Place::Offset(offset) => offset,
-        Place::Time(time) => query(OffsetQuery::Timestamp(time)).await?.unwrap_or(latest),
+/// The offsets to print: as far as they are in the log as it is now.
+async fn range_of(admin: &Admin, args: &Consume, partition: i32) -> Result<Range<i64>, CliError> {
+    let offset = |query| admin.list_offset(&args.topic, partition, query);
+    let earliest = offset(OffsetQuery::Earliest).await?.unwrap_or(0);
+    let latest = offset(OffsetQuery::Latest).await?.unwrap_or(earliest);
+    let place = async |place| match place {
+        Place::Earliest => Ok(earliest),
+        Place::Latest => Ok(latest),
+        Place::Offset(offset) => Ok(offset),
+        Place::Time(time) => Ok::<_, CliError>(offset(OffsetQuery::Timestamp(time)).await?.unwrap_or(latest)),
     };
-    let first = match args.from {
-        Place::Earliest => query(OffsetQuery::Earliest).await?.unwrap_or(0),
-        Place::Latest => latest,
-        Place::Offset(offset) => offset,
-        Place::Time(time) => query(OffsetQuery::Timestamp(time)).await?.unwrap_or(latest),
-    };
-    Ok(Some(end).filter(|end| first < *end))
+    let start = place(args.from).await?.clamp(earliest, latest.max(earliest));
+    Ok(start..place(args.until).await?.min(latest))
 }
 
 fn output(args: &Consume) -> Result<Output, CliError> {

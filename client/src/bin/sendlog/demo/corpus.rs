@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::CliError;
 
-/// Where text files usually are.
+/// Where text files usually are, logs first.
 const USUAL_PLACES: [&str; 4] =
     ["/var/log", "/usr/share/dict", "/usr/share/common-licenses", "/usr/share/doc"];
+/// With this much text, further places are not needed.
+const BYTES_ENOUGH: u64 = 4 * 1024 * 1024;
 /// Enough for variety.
 const FILES_MAX: usize = 2000;
 /// What is looked at to tell text from other things.
@@ -39,7 +41,11 @@ impl Corpus {
             }
         }
         if paths.is_empty() {
-            USUAL_PLACES.iter().for_each(|place| corpus.add_directory(Path::new(place)));
+            for place in USUAL_PLACES {
+                if corpus.bytes < BYTES_ENOUGH {
+                    corpus.add_directory(Path::new(place));
+                }
+            }
         }
         if corpus.bytes == 0 {
             let places = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
