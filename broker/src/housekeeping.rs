@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::api::Context;
 
-/// How often it is looked at whether a checkpoint is due by bytes.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often it is looked at, while there are appends, whether a checkpoint is due by bytes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The running timers.
 #[derive(Debug)]
@@ -35,32 +35,27 @@ impl Housekeeping {
 }
 
 /// Writes a checkpoint when enough was appended, or some time after the first append that none has.
+/// A broker that is idle does nothing here.
 async fn write_checkpoints(context: Arc<Context>) {
     let interval_max = Duration::from_millis(context.config.checkpoint_interval_ms);
     let bytes_max = context.config.checkpoint_interval_bytes;
-    let mut look = interval(LOOK_INTERVAL.min(interval_max));
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut written_bytes, mut written_at) = (0, Instant::now());
     loop {
         tokio::select! {
             () = context.stop.stopped() => return,
-            _ = look.tick() => {}
+            () = context.appender.until_appended() => {}
         }
-        let bytes = context.appender.appended_bytes();
-        if bytes == written_bytes {
-            written_at = Instant::now();
-            continue;
+        let (from_bytes, due) = (context.appender.appended_bytes(), Instant::now() + interval_max);
+        while Instant::now() < due && context.appender.appended_bytes() - from_bytes < bytes_max {
+            tokio::select! {
+                () = context.stop.stopped() => return,
+                () = sleep_until(due.min(Instant::now() + LOOK_INTERVAL)) => {}
+            }
         }
-        if bytes - written_bytes < bytes_max && written_at.elapsed() < interval_max {
-            continue;
-        }
-        written_bytes = bytes;
         let job = Arc::clone(&context);
         run("the checkpoint was not written", move || {
             job.checkpointer.write(job.catalog.partitions(), &job.appender)
         })
         .await;
-        written_at = Instant::now();
     }
 }
 

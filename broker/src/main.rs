@@ -1,5 +1,6 @@
 //! The program `broker`: arguments, configuration, [`server::run`], exit code.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,8 +32,11 @@ fn main() -> ExitCode {
 /// Logs go to stderr; stdout has the start message only.
 fn start_logging(config: &Config) {
     let level = LevelFilter::from_level(config.log_level);
-    let lines =
-        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Human => lines.init(),
         LogFormat::Json => lines.json().init(),

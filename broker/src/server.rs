@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
-use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
+use crate::partition::{Appender, AppenderParts, CommitThreads, FlushTimer, PartitionEnv, Room, Settler};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
 use crate::storage::data_dir::{DataDir, DataDirError};
@@ -73,10 +73,15 @@ pub enum ServerError {
     Start(#[source] io::Error),
     /// A write or sync failed while serving.
     #[error(
-        "stopped, because a write or sync failed: {0}. Nothing that was acknowledged is lost. Look at the disk \
-         (dmesg, smartctl, df), then start the broker again: it checks what was not confirmed and continues"
+        "stopped, because a write or sync failed: {failure}. {promise}. Look at the disk (dmesg, smartctl, df), \
+         then start the broker again: it checks what was not confirmed and continues"
     )]
-    Failed(Arc<StorageError>),
+    Failed {
+        /// What failed.
+        failure: Arc<StorageError>,
+        /// What that means for what was acknowledged.
+        promise: &'static str,
+    },
 }
 
 /// Runs the broker until SIGTERM, SIGINT, or a failed write.
@@ -129,7 +134,7 @@ impl Server {
         config: Arc<Config>,
         descriptors: usize,
         stop: Stop,
-        on_failure: impl Fn() + Send + Sync + 'static,
+        on_failure: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Result<Self, ServerError> {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
@@ -150,30 +155,40 @@ impl Server {
         let (checkpointer, restored) =
             Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
-        let catalog = Arc::new(Catalog::open(env, Arc::clone(&config), restored)?);
+        let catalog = Arc::new(Catalog::open(Arc::clone(&env), Arc::clone(&config), restored)?);
+        catalog.on_failure(on_failure.clone());
         if needs_recovery {
             // So that a crash right after this one does not walk the same batches again, and a new
             // leader epoch stays.
-            checkpointer.write_quiet(catalog.partitions())?;
+            match checkpointer.write_quiet(catalog.partitions()) {
+                // Reading, and making room, must work on a full disk.
+                Err(error) if error.is_full() => {
+                    tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
+                }
+                written => written?,
+            }
         }
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
-        let flusher = Flusher::new(config.sync_threads);
-        let (appender, commit_threads) = Appender::start(
-            flusher,
-            Arc::clone(&flush_timer),
-            Arc::clone(&settler),
-            Arc::clone(&clock),
-            on_failure,
-        )
-        .map_err(ServerError::Start)?;
-        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir)?);
+        let room = Room::new(Arc::clone(&env.store), config.data_dir.clone(), config.free_bytes_min);
+        let parts = AppenderParts {
+            flusher: Flusher::new(config.sync_threads),
+            flush_timer: Arc::clone(&flush_timer),
+            settler: Arc::clone(&settler),
+            room,
+            clock: Arc::clone(&clock),
+        };
+        let (appender, commit_threads) = Appender::start(parts, on_failure).map_err(ServerError::Start)?;
+        let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
+        let unused_from = used.map_or(0, |id| id.saturating_add(1));
+        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
         let listener = Listener {
             socket,
             limits: Arc::new(limits(&config)),
             budget: Budget::new(config.queued_request_bytes_max),
             connections_max: config.connections_max.min(descriptors / 2),
             is_sendfile: config.sendfile,
+            drain_time: Duration::from_millis(config.shutdown_timeout_ms),
         };
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
@@ -255,11 +270,18 @@ fn close(
         }
     }
     commit_threads.finish();
-    if let Some(failure) = context.appender.failure() {
+    if let Some(failure) = context.appender.failure().or_else(|| context.catalog.failure()) {
         if let Err(error) = data_dir.mark_failed() {
             tracing::error!(%error, "the failure could not be noted in the data directory");
         }
-        return Err(ServerError::Failed(failure));
+        let is_strict = context.catalog.partitions().all(|partition| partition.config().syncs_before_ack());
+        let promise = match is_strict {
+            true => "Nothing that was acknowledged is lost",
+            false => {
+                "Nothing is lost that was acknowledged after a sync; topics that relax it may miss the last records"
+            }
+        };
+        return Err(ServerError::Failed { failure, promise });
     }
     settler.settle_all();
     context.checkpointer.write_quiet(context.catalog.partitions())?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// No answer within this time ends the run with an error: every load is bounded.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where a broker or a floor listens and how clients connect to it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,8 @@ impl Endpoint {
             socket.set_tcp_congestion(congestion.as_bytes())?;
         }
         socket.set_tcp_nodelay(true)?;
-        socket.connect(&self.address.into())?;
+        let connected = socket.connect(&self.address.into());
+        connected.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.address)))?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;

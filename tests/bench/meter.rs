@@ -12,6 +12,7 @@ use crate::pool::Pool;
 use crate::process::read_cpu_seconds;
 
 const POLL_EVERY: Duration = Duration::from_millis(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What workers count into.
 #[derive(Default)]
@@ -56,9 +57,13 @@ pub struct Window {
 /// Latencies in microseconds, to three digits.
 pub type Latencies = Histogram<u64>;
 
-/// An empty histogram.
+/// Ten minutes, in microseconds; longer ones count as this.
+const LATENCY_MAX: u64 = 600_000_000;
+
+/// An empty histogram. Of fixed size, as saturating records do not make one grow.
 pub fn no_latencies() -> Latencies {
-    Histogram::new(3).expect("three digits are within the histogram's limits")
+    Histogram::new_with_max(LATENCY_MAX, 3)
+        .expect("three digits up to ten minutes are within the histogram's limits")
 }
 
 /// What the window saw.
@@ -99,7 +104,7 @@ pub fn quantile_ms(latencies: &Latencies, quantile: f64) -> f64 {
     latencies.value_at_quantile(quantile) as f64 / 1e3
 }
 
-/// Records a latency; what the histogram cannot hold does not occur below its limit of centuries.
+/// Records a latency.
 pub fn record(latencies: &mut Latencies, latency: Duration) {
     latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
 }
@@ -128,10 +133,14 @@ pub fn measure(
                 })
             })
             .collect();
+        // Connecting and a topic's first append are no part of the warm-up: it starts with the first answer.
+        let started = meter.wait_for_answer(0);
         let warmed = meter.wait(window.warm_up, window.bytes_max / 4, &mut pool);
         let start = Snapshot::take(&meter, pid);
         meter.measuring.store(true, Ordering::Relaxed);
+        // A broker that answers nothing within the window gets a longer one, not a figure of zero.
         let waited = meter.wait(window.length, window.bytes_max, &mut pool);
+        let waited = waited.and(meter.wait_for_answer(start.operations));
         let end = Snapshot::take(&meter, pid);
         meter.measuring.store(false, Ordering::Relaxed);
         meter.stopped.store(true, Ordering::Relaxed);
@@ -141,12 +150,24 @@ pub fn measure(
             latencies.add(&part).map_err(io::Error::other)?;
         }
         // Only now: an early return would have left the workers running and the scope waiting for them.
-        warmed.and(waited)?;
+        started.and(warmed).and(waited)?;
         Ok(start.until(&end, latencies))
     })
 }
 
 impl Meter {
+    /// Until there is one more than `before`.
+    fn wait_for_answer(&self, before: u64) -> io::Result<()> {
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        while self.operations.load(Ordering::Relaxed) <= before && !self.is_stopped() {
+            if deadline < Instant::now() {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "no request was answered"));
+            }
+            thread::sleep(POLL_EVERY);
+        }
+        Ok(())
+    }
+
     fn wait(&self, length: Duration, bytes_max: u64, pool: &mut Option<&mut Pool>) -> io::Result<()> {
         let end = Instant::now() + length;
         while Instant::now() < end && !self.is_stopped() {

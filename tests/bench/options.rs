@@ -35,12 +35,15 @@ pub struct Options {
     /// Measured seconds per run of closed loops; open loops take five times that.
     #[arg(long, default_value_t = 1.0)]
     pub seconds: f64,
-    /// Data of the scenarios memory (target: 10) and restart (target: 4), and of fetch, in GiB.
+    /// Data of the scenarios memory (target: 10) and restart (target: 4), in GiB; fetch takes at most 1.
     #[arg(long, default_value_t = 1.0)]
     pub gib: f64,
     /// Size of a record's value in the batches.
     #[arg(long, default_value_t = 1024)]
     pub record_bytes: usize,
+    /// Records a second of the open loops latency and end-to-end; their targets are for the default.
+    #[arg(long, default_value_t = 1000.0)]
+    pub rate: f64,
     /// TCP congestion control of clients, floors and started brokers [default: the machine's].
     #[arg(long)]
     pub congestion: Option<String>,
@@ -62,20 +65,20 @@ pub enum Scenario {
     All,
     /// Start of the process to the first answered request.
     Ready,
-    /// Resident memory idle, after load, with more and more readers.
-    Memory,
     /// Fetch of warm data against a bare sendfile loop and --no-sendfile.
     Fetch,
     /// Produce over one connection against bare append + fdatasync.
     Produce,
     /// 64 connections against one: what group commit gains.
     Connections,
-    /// Open-loop produce at 1,000 a second against the bare disk.
+    /// Open-loop produce against the bare disk.
     Latency,
     /// Produced to consumed, open loop.
     EndToEnd,
     /// Rounds over 256 active partitions.
     Partitions,
+    /// Resident memory idle, after load, with more and more readers.
+    Memory,
     /// Start after kill -9 with much data.
     Restart,
     /// 5,000 topics: creation, memory, restart.
@@ -86,8 +89,9 @@ impl Options {
     /// For the head of the report.
     pub fn to_json(&self) -> Value {
         json!({
+            "scenario": self.scenario.to_possible_value().map(|value| value.get_name().to_owned()),
             "broker": self.broker, "set": self.set, "address": self.address, "name": self.name, "runs": self.runs,
-            "seconds": self.seconds, "gib": self.gib, "record_bytes": self.record_bytes,
+            "seconds": self.seconds, "gib": self.gib, "record_bytes": self.record_bytes, "rate": self.rate,
             "congestion": self.congestion, "pool_gib": self.pool_gib,
         })
     }

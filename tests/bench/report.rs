@@ -70,6 +70,13 @@ impl Case {
         }
     }
 
+    /// A ratio worth seeing that has no target; nothing is said where it was not measured.
+    pub fn note_ratio(&mut self, what: &str, samples: &Samples) {
+        if !samples.0.is_empty() {
+            self.note(format!("{what}: {samples}"));
+        }
+    }
+
     /// A sentence below the table.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
@@ -92,7 +99,7 @@ impl Case {
             let cells = metrics.iter().map(|metric| self.samples(contender, metric).to_string());
             rows.push(std::iter::once(contender.to_owned()).chain(cells).collect::<Vec<String>>());
         }
-        for line in aligned(&rows) {
+        for line in aligned(&rows).iter().filter(|line| !line.is_empty()) {
             println!("    {line}");
         }
         for verdict in &self.verdicts {
@@ -158,8 +165,17 @@ impl Report {
     /// Prints the machine and how the bench was called.
     pub fn new(settings: Value) -> Self {
         let settings = json!({ "machine": machine::describe(), "options": settings });
-        println!("machine  {}", settings["machine"]);
-        println!("options  {}", settings["options"]);
+        for part in ["machine", "options"] {
+            println!("{part}");
+            for (name, value) in
+                settings[part].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
+            {
+                println!("  {name:<24}{value}");
+            }
+        }
+        let default = settings["machine"]["tcp_congestion_default"].as_str().unwrap_or("unknown");
+        let chosen = settings["options"]["congestion"].as_str().unwrap_or(default);
+        println!("congestion control in force: {chosen} (clients, floors, brokers that the bench starts)");
         Self { settings, scenarios: Vec::new() }
     }
 

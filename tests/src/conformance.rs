@@ -7,7 +7,7 @@
 use std::env;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::target::Target;
 use crate::workshop;
 
 /// Ends a program that hangs.
-const PROGRAM_LIMIT: Duration = Duration::from_secs(300);
+const PROGRAM_LIMIT: Duration = Duration::from_secs(900);
 /// Set to make a test fail whose client cannot be had here.
 const NO_SKIP: &str = "SENDLOG_TEST_NO_SKIP";
 
@@ -35,44 +35,55 @@ pub struct Client<'a> {
 /// # Panics
 /// When a check of the program fails, it ends otherwise than by saying so, or the broker does not survive it. Also when
 /// the client cannot be installed.
-pub fn run(client: Client<'_>, prepare: impl FnOnce() -> Result<Command, String>) {
-    let _one_at_a_time = one_at_a_time();
-    if let Some(missing) = client.tools.iter().find(|tool| !workshop::has(tool)) {
-        return skipped(client.name, &format!("no {missing}"));
-    }
-    let mut command = prepare().unwrap_or_else(|reason| failed(client.name, &reason));
-    let mut target = Target::open();
-    target.announce_to(&mut command);
-    let mut program = Process::spawn(&mut command)
-        .unwrap_or_else(|error| failed(client.name, &format!("{command:?}: {error}")));
-    let status = program.wait(PROGRAM_LIMIT).expect("a child process can be waited for");
-    program.kill().expect("a child process can be killed");
-    let mut report = Report::read(client.name, &program.stdout().text());
-    report.program_ended(status, &program.stderr().text());
-    if let Some(data_dir) = target.data_dir() {
-        report.check("codecs as stored", stored_codecs::check(data_dir));
-    }
-    report.check("broker stops cleanly", target.close());
-    report.finish();
+pub fn run_program(client: Client<'_>, prepare: impl FnOnce() -> Result<Command, String>) {
+    run(client, |report| {
+        let mut command = prepare()?;
+        let target = Target::open();
+        target.announce_to(&mut command);
+        let mut program = Process::spawn(&mut command).map_err(|error| format!("{command:?}: {error}"))?;
+        report.add_program(&mut program);
+        close(target, report);
+        Ok(())
+    });
 }
 
-/// Runs checks that are part of the test program itself, against a fresh broker or the one of [`Target::open`].
+/// Runs checks of the test itself against a fresh broker or the one of [`Target::open`].
 ///
 /// # Panics
 /// When a check fails or the broker does not survive.
-pub fn run_here(client: Client<'_>, version: &str, checks: impl FnOnce(&Target, &mut Report)) {
+pub fn run_on_target(client: Client<'_>, version: &str, checks: impl FnOnce(&Target, &mut Report)) {
+    run(client, |report| {
+        report.version = version.into();
+        let target = Target::open();
+        checks(&target, report);
+        close(target, report);
+        Ok(())
+    });
+}
+
+/// Runs checks, unless a tool is missing, and says how they went.
+///
+/// # Panics
+/// When a check fails, or the checks cannot go on.
+pub fn run(client: Client<'_>, checks: impl FnOnce(&mut Report) -> Result<(), String>) {
     let _one_at_a_time = one_at_a_time();
     if let Some(missing) = client.tools.iter().find(|tool| !workshop::has(tool)) {
-        return skipped(client.name, &format!("no {missing}"));
+        say(&format!("conformance {}: skipped: no {missing}", client.name));
+        assert!(env::var_os(NO_SKIP).is_none(), "{} is skipped, which {NO_SKIP} forbids", client.name);
+        return;
     }
-    let mut target = Target::open();
-    let mut report = Report::new(client.name, version);
-    checks(&target, &mut report);
+    let mut report = Report::new(client.name);
+    if let Err(reason) = checks(&mut report) {
+        report.failures.push(reason);
+    }
+    report.finish();
+}
+
+fn close(mut target: Target, report: &mut Report) {
     if let Some(data_dir) = target.data_dir() {
         report.check("codecs as stored", stored_codecs::check(data_dir));
     }
     report.check("broker stops cleanly", target.close());
-    report.finish();
 }
 
 /// What a client's checks gave.
@@ -85,9 +96,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report without checks.
-    pub fn new(client: &str, version: &str) -> Self {
-        Self { client: client.into(), version: version.into(), passed: 0, failures: Vec::new() }
+    fn new(client: &str) -> Self {
+        Self { client: client.into(), version: String::new(), passed: 0, failures: Vec::new() }
     }
 
     /// Adds the result of a check.
@@ -98,39 +108,42 @@ impl Report {
         }
     }
 
-    fn read(client: &str, stdout: &str) -> Self {
-        let mut report = Self::new(client, "");
-        for line in stdout.lines() {
+    /// Waits for the end of a program and adds the results of its checks.
+    ///
+    /// # Panics
+    /// When the operating system does not tell about its child.
+    pub fn add_program(&mut self, program: &mut Process) {
+        let status = program.wait(PROGRAM_LIMIT).expect("a child process can be waited for");
+        program.kill().expect("a child process can be killed");
+        for line in program.stdout().text().lines() {
             if let Some(version) = line.strip_prefix("client ") {
-                report.version = version.strip_prefix(client).unwrap_or(version).trim().into();
+                self.version = version.strip_prefix(&self.client).unwrap_or(version).trim().into();
             } else if line.starts_with("ok ") {
-                report.passed += 1;
+                self.passed += 1;
             } else if let Some(failure) = line.strip_prefix("FAIL ") {
-                report.failures.push(failure.into());
+                self.failures.push(failure.into());
             }
         }
-        report
-    }
-
-    fn program_ended(&mut self, status: Option<ExitStatus>, stderr: &str) {
         let told = match status {
             None => format!("goes on after {} s", PROGRAM_LIMIT.as_secs()),
             Some(status) if !status.success() => status.to_string(),
             Some(_) if self.passed == 0 => "no check ran".into(),
             Some(_) => return,
         };
-        let last_lines: Vec<_> = stderr.lines().rev().take(60).collect();
-        let last_lines: Vec<_> = last_lines.into_iter().rev().collect();
-        self.failures.push(format!("program: {told}; it wrote last:\n{}", last_lines.join("\n")));
+        let stderr = program.stderr().text();
+        let lines: Vec<_> = stderr.lines().collect();
+        let last_lines = lines[lines.len().saturating_sub(60)..].join("\n");
+        self.failures.push(format!("program: {told}; it wrote last:\n{last_lines}"));
     }
 
     fn finish(self) {
         let Self { client, version, passed, failures } = self;
+        let client = format!("{client} {version}").trim().to_owned();
         if failures.is_empty() {
-            return say(&format!("conformance {client} {version}: passed ({passed} checks)"));
+            return say(&format!("conformance {client}: passed ({passed} checks)"));
         }
-        say(&format!("conformance {client} {version}: failed ({passed} checks passed)"));
-        panic!("{client} {version}:\n{}", failures.join("\n"));
+        say(&format!("conformance {client}: failed ({passed} checks passed)"));
+        panic!("{client}:\n{}", failures.join("\n"));
     }
 }
 
@@ -138,16 +151,6 @@ impl Report {
 fn one_at_a_time() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn skipped(client: &str, reason: &str) {
-    say(&format!("conformance {client}: skipped: {reason}"));
-    assert!(env::var_os(NO_SKIP).is_none(), "{client} is skipped ({reason}), which {NO_SKIP} forbids");
-}
-
-fn failed(client: &str, reason: &str) -> ! {
-    say(&format!("conformance {client}: failed"));
-    panic!("{client}: {reason}");
 }
 
 /// Prints a line past the capture of the test runner, which only catches the print macros.

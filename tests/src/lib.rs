@@ -4,15 +4,31 @@
 //! Everything here waits for an event (a line of output, the end of a process, bytes on a socket) with a deadline that
 //! is only there to end a broken test. Nothing sleeps, no port is fixed, and no test depends on how long something took.
 
+pub mod batches;
 pub mod broker;
 pub mod broker_binary;
+pub mod canary;
 pub mod conformance;
+pub mod data_files;
+pub mod every_request;
+pub mod kafka;
+pub mod ledger;
 pub mod output;
+pub mod page_cache;
 pub mod process;
 pub mod raw_connection;
+pub mod real_logs;
+pub mod sample_batches;
+pub mod scratch_disk;
 pub mod stored_codecs;
+pub mod strace;
+pub mod syscall_trace;
 pub mod target;
+pub mod vitals;
+pub mod wire_client;
+pub mod wire_requests;
 pub mod workshop;
 
 pub use broker::{Broker, BrokerOptions, StartFailure};
+pub use kafka::Kafka;
 pub use raw_connection::{RawConnection, RawRequest};

@@ -56,7 +56,11 @@ pub fn node() -> Result<PathBuf, String> {
     let locks = [source.join("package.json"), source.join("package-lock.json")];
     let folder = installed("node", &[&locks[0], &locks[1]], |folder| {
         copy_files(&source, folder)?;
-        call(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+        call(
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(folder),
+        )
     })?;
     // Modules are looked up from where a program lies, so the programs go to the packages.
     copy_files(&source, &folder)?;

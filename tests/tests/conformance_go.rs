@@ -7,12 +7,14 @@ use sendlog_tests::workshop;
 
 #[test]
 fn franz_go() {
-    conformance::run(Client { name: "franz-go", tools: &["go"] }, || {
+    conformance::run_program(Client { name: "franz-go", tools: &["go"] }, || {
         workshop::go("franzgo").map(Command::new)
     });
 }
 
 #[test]
 fn sarama() {
-    conformance::run(Client { name: "sarama", tools: &["go"] }, || workshop::go("sarama").map(Command::new));
+    conformance::run_program(Client { name: "sarama", tools: &["go"] }, || {
+        workshop::go("sarama").map(Command::new)
+    });
 }

@@ -6,7 +6,7 @@ use sendlog_tests::conformance::{self, Client};
 use sendlog_tests::workshop;
 
 fn run(name: &str, program: &str) {
-    conformance::run(Client { name, tools: &["python3"] }, || {
+    conformance::run_program(Client { name, tools: &["python3"] }, || {
         let mut command = Command::new(workshop::python()?);
         command.arg("-B").arg(workshop::source("python").join(program));
         Ok(command)

@@ -13,9 +13,10 @@ use sendlog_protocol::messages::{
 use uuid::Uuid;
 
 use super::placement::{self, PARTITIONS_PER_REQUEST_MAX};
-use super::refusal::{Refusal, check_count, on_catalog, repeated};
+use super::refusal::{Refusal, blocking, check_count, repeated};
 use super::{Context, Session, config_entries};
-use crate::catalog::{Apply, NewTopic, TopicError};
+use crate::catalog::{Apply, Catalog, NewTopic, TopicError};
+use crate::config::Config;
 use crate::config::topic::{self, Overrides};
 
 /// Advertised and served.
@@ -34,29 +35,36 @@ pub(super) async fn handle(
     version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    let work = move |config: &Config, catalog: &Catalog| create(config, catalog, version, request);
+    CreateTopicsResponse { topics: blocking(context, work).await, ..Default::default() }
+}
+
+fn create(
+    config: &Config,
+    catalog: &Catalog,
+    version: i16,
+    request: CreateTopicsRequest,
+) -> Vec<CreatableTopicResult> {
     let apply = if request.validate_only { Apply::CheckOnly } else { Apply::Now };
-    let names = plans(context, request.topics);
-    let planned: Vec<NewTopic> = names.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
-    let created = on_catalog(context, move |catalog| catalog.create(planned, apply)).await;
-    let failed = created.as_ref().err().cloned();
-    let mut created = created.unwrap_or_default().into_iter();
-    let results = names.into_iter().map(|(name, plan)| {
-        let done = plan.and_then(|plan| match (created.next(), &failed) {
-            (Some(created), _) => Ok((plan, created.map_err(Refusal::from)?)),
-            (None, Some(failed)) => Err(failed.clone()),
-            (None, None) => Err(Refusal::new(ErrorCode::UnknownServerError, "the topic was not created")),
+    let plans = plans(config, request.topics);
+    let planned = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
+    let mut created = catalog.create(planned, apply).into_iter();
+    let results = plans.into_iter().map(|(name, plan)| {
+        let done = plan.and_then(|plan| {
+            let created = created.next().expect("the catalog answers for every topic");
+            Ok((plan, created?))
         });
         match done {
-            Ok((plan, id)) => created_result(context, version, plan, id),
+            Ok((plan, id)) => created_result(config, version, plan, id),
             Err(refusal) => refused_result(name, refusal),
         }
     });
-    CreateTopicsResponse { topics: results.collect(), ..Default::default() }
+    results.collect()
 }
 
 /// What is to be created of each topic; a topic that is named twice stands once, refused.
-fn plans(context: &Context, topics: Vec<CreatableTopic>) -> Vec<(String, Result<NewTopic, Refusal>)> {
-    let too_many = check_count(context, topics.len()).and_then(|()| check_partitions(context, &topics)).err();
+fn plans(config: &Config, topics: Vec<CreatableTopic>) -> Vec<(String, Result<NewTopic, Refusal>)> {
+    let too_many = check_count(config, topics.len()).and_then(|()| check_partitions(config, &topics)).err();
     let twice: HashSet<String> = repeated(topics.iter().map(|topic| topic.name.clone()));
     let mut answered = HashSet::new();
     let mut plans = Vec::with_capacity(topics.len());
@@ -66,17 +74,17 @@ fn plans(context: &Context, topics: Vec<CreatableTopic>) -> Vec<(String, Result<
             Some(refusal) => Err(refusal.clone()),
             None if twice.contains(&name) && !answered.insert(name.clone()) => continue,
             None if twice.contains(&name) => Err(Refusal::invalid("Duplicate topic name.")),
-            None => plan(context, topic),
+            None => plan(config, topic),
         };
         plans.push((name, plan));
     }
     plans
 }
 
-fn check_partitions(context: &Context, topics: &[CreatableTopic]) -> Result<(), Refusal> {
+fn check_partitions(config: &Config, topics: &[CreatableTopic]) -> Result<(), Refusal> {
     let count = |topic: &CreatableTopic| match topic.num_partitions {
         _ if !topic.assignments.is_empty() => topic.assignments.len(),
-        DEFAULT => usize::try_from(context.config.num_partitions).unwrap_or(0),
+        DEFAULT => usize::try_from(config.num_partitions).unwrap_or(0),
         count => usize::try_from(count).unwrap_or(0),
     };
     let partitions = topics.iter().map(count).fold(0, usize::saturating_add);
@@ -87,19 +95,19 @@ fn check_partitions(context: &Context, topics: &[CreatableTopic]) -> Result<(), 
     Ok(())
 }
 
-fn plan(context: &Context, topic: CreatableTopic) -> Result<NewTopic, Refusal> {
-    let partitions = partition_count(context, &topic)?;
+fn plan(config: &Config, topic: CreatableTopic) -> Result<NewTopic, Refusal> {
+    let partitions = partition_count(config, &topic)?;
     let mut overrides = Overrides::new();
-    for config in topic.configs {
-        let known = topic::check(&config.name, config.value.as_deref()).map_err(TopicError::from)?;
-        overrides.insert(known.setting.name.to_owned(), config.value.unwrap_or_default());
+    for given in topic.configs {
+        let known = topic::check(&given.name, given.value.as_deref()).map_err(TopicError::from)?;
+        overrides.insert(known.setting.name.to_owned(), given.value.unwrap_or_default());
     }
     Ok(NewTopic { name: topic.name, partitions, overrides })
 }
 
-fn partition_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refusal> {
+fn partition_count(config: &Config, topic: &CreatableTopic) -> Result<i32, Refusal> {
     if !topic.assignments.is_empty() {
-        return assigned_count(context, topic);
+        return assigned_count(config, topic);
     }
     let replicas = topic.replication_factor;
     let refused = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicationFactor, message));
@@ -119,11 +127,11 @@ fn partition_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Ref
              cannot be reached because only 1 broker(s) are registered."
         ));
     }
-    Ok(if partitions == DEFAULT { context.config.num_partitions } else { partitions })
+    Ok(if partitions == DEFAULT { config.num_partitions } else { partitions })
 }
 
 /// The number of partitions that the client placed by hand.
-fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refusal> {
+fn assigned_count(config: &Config, topic: &CreatableTopic) -> Result<i32, Refusal> {
     for (value, what) in
         [(i32::from(topic.replication_factor), "replication factor"), (topic.num_partitions, "numPartitions")]
     {
@@ -140,7 +148,7 @@ fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refu
         if !indexes.insert(index) {
             return refused(format!("Found multiple manual partition assignments for partition {index}"));
         }
-        placement::check(&assignment.broker_ids, context.config.node_id)?;
+        placement::check(&assignment.broker_ids, config.node_id)?;
     }
     let count = i32::try_from(indexes.len()).unwrap_or(i32::MAX);
     if !(0..count).all(|index| indexes.contains(&index)) {
@@ -149,10 +157,10 @@ fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refu
     Ok(count)
 }
 
-fn created_result(context: &Context, version: i16, plan: NewTopic, id: Uuid) -> CreatableTopicResult {
+fn created_result(config: &Config, version: i16, plan: NewTopic, id: Uuid) -> CreatableTopicResult {
     let configs = match version < FIRST_WITH_CONFIGS {
         true => Vec::new(),
-        false => config_entries::of_new_topic(&context.config.settings, &plan.overrides),
+        false => config_entries::of_new_topic(&config.settings, &plan.overrides),
     };
     CreatableTopicResult {
         name: plan.name,
@@ -170,5 +178,162 @@ fn refused_result(name: String, refusal: Refusal) -> CreatableTopicResult {
         error_code: refusal.code.code(),
         error_message: Some(refusal.message),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::{CreatableReplicaAssignment, CreatableTopicConfig};
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    fn topic(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
+        CreatableTopic { name: name.to_owned(), num_partitions, replication_factor, ..Default::default() }
+    }
+
+    fn with(name: &str, config: &str, value: Option<&str>) -> CreatableTopic {
+        let config = CreatableTopicConfig { name: config.to_owned(), value: value.map(str::to_owned) };
+        CreatableTopic { configs: vec![config], ..topic(name, -1, -1) }
+    }
+
+    fn assigned(name: &str, replicas: &[(i32, &[i32])]) -> CreatableTopic {
+        let assignment = |(partition_index, broker_ids): &(i32, &[i32])| CreatableReplicaAssignment {
+            partition_index: *partition_index,
+            broker_ids: broker_ids.to_vec(),
+        };
+        CreatableTopic { assignments: replicas.iter().map(assignment).collect(), ..topic(name, -1, -1) }
+    }
+
+    async fn create(fixture: &Fixture, topics: Vec<CreatableTopic>) -> Vec<CreatableTopicResult> {
+        let request = CreateTopicsRequest { topics, ..Default::default() };
+        handle(&fixture.context, &fixture.session, 7, request).await.topics
+    }
+
+    fn said(result: &CreatableTopicResult) -> (i16, &str) {
+        (result.error_code, result.error_message.as_deref().unwrap_or(""))
+    }
+
+    #[tokio::test]
+    async fn defaults_are_filled_in_and_reported() {
+        let fixture = Fixture::with(&["num.partitions=2"]);
+        let results = create(&fixture, vec![with("a", "retention.ms", Some("5"))]).await;
+        let result = &results[0];
+        assert_eq!((said(result), result.num_partitions, result.replication_factor), ((0, ""), 2, 1));
+        assert_eq!(result.topic_id, fixture.context.catalog.topic("a").unwrap().id());
+        let configs = result.configs.as_ref().unwrap();
+        let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
+        assert_eq!((retention.value.as_deref(), retention.config_source), (Some("5"), 1));
+        let flush = configs.iter().find(|config| config.name == "flush.messages").unwrap();
+        assert_eq!((flush.value.as_deref(), flush.config_source), (Some("1"), 5));
+    }
+
+    #[tokio::test]
+    async fn only_checking_creates_nothing() {
+        let fixture = Fixture::new();
+        let topics = vec![topic("a", 2, 1), topic("a b", 1, 1)];
+        let request = CreateTopicsRequest { topics, validate_only: true, ..Default::default() };
+        let results = handle(&fixture.context, &fixture.session, 7, request).await.topics;
+        assert_eq!(
+            (results[0].error_code, results[0].topic_id, results[0].num_partitions),
+            (0, Uuid::nil(), 2)
+        );
+        assert_eq!(results[1].error_code, 17);
+        assert_eq!(fixture.context.catalog.topic_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_comes_twice_is_refused_once_and_the_others_are_made() {
+        let fixture = Fixture::new();
+        let results = create(&fixture, vec![topic("a", 1, 1), topic("b", 1, 1), topic("a", 1, 1)]).await;
+        assert_eq!(results.len(), 2);
+        assert_eq!(said(&results[0]), (42, "Duplicate topic name."));
+        assert_eq!((results[1].name.as_str(), results[1].error_code), ("b", 0));
+        assert_eq!(
+            said(&create(&fixture, vec![topic("b", 1, 1)]).await[0]),
+            (36, "Topic 'b' already exists.")
+        );
+    }
+
+    #[tokio::test]
+    async fn numbers_are_checked_as_kafka_does() {
+        let fixture = Fixture::new();
+        let wrong =
+            vec![topic("a", 0, 1), topic("b", -2, 1), topic("c", 1, 0), topic("d", 1, -2), topic("e", 1, 3)];
+        let results = create(&fixture, wrong).await;
+        let codes: Vec<i16> = results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [37, 37, 38, 38, 38]);
+        assert!(said(&results[4]).1.contains("only 1 broker(s) are registered"));
+        assert_eq!(fixture.context.catalog.topic_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_request_makes_so_many_partitions_and_no_more() {
+        let fixture = Fixture::new();
+        let results = create(&fixture, vec![topic("a", 9_999, 1), topic("b", 2, 1)]).await;
+        assert_eq!(said(&results[1]), (44, "Excessively large number of partitions per request."));
+        assert_eq!(create(&fixture, vec![topic("a", 9_999, 1), topic("b", 1, 1)]).await[0].error_code, 0);
+    }
+
+    #[tokio::test]
+    async fn one_request_names_so_many_topics_and_no_more() {
+        let fixture = Fixture::with(&["sendlog.request.topics.max=2"]);
+        let three = vec![topic("a", 1, 1), topic("b", 1, 1), topic("c", 1, 1)];
+        assert_eq!(create(&fixture, three.clone()).await[0].error_code, 42);
+        assert_eq!(create(&fixture, three[..2].to_vec()).await[0].error_code, 0);
+    }
+
+    #[tokio::test]
+    async fn replicas_can_be_placed_on_this_broker_only() {
+        let fixture = Fixture::new();
+        let results = create(
+            &fixture,
+            vec![
+                assigned("good", &[(1, &[1]), (0, &[1])]),
+                assigned("other", &[(0, &[9])]),
+                assigned("twice", &[(0, &[1, 1])]),
+                assigned("empty", &[(0, &[])]),
+                assigned("hole", &[(0, &[1]), (2, &[1])]),
+                assigned("again", &[(0, &[1]), (0, &[1])]),
+                CreatableTopic { num_partitions: 2, ..assigned("both", &[(0, &[1])]) },
+            ],
+        )
+        .await;
+        let codes: Vec<i16> = results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [0, 39, 39, 39, 39, 39, 42]);
+        assert_eq!(results[0].num_partitions, 2);
+        assert!(said(&results[1]).1.ends_with("includes broker 9, but no such broker is registered."));
+    }
+
+    #[tokio::test]
+    async fn settings_that_cannot_be_are_refused_with_a_sentence() {
+        let fixture = Fixture::new();
+        let results = create(
+            &fixture,
+            vec![
+                with("a", "no.such", Some("1")),
+                with("b", "retention.ms", Some("x")),
+                with("c", "retention.ms", None),
+                with("d", "remote.storage.enable", Some("true")),
+            ],
+        )
+        .await;
+        assert!(results.iter().all(|result| result.error_code == 40));
+        assert_eq!(said(&results[0]).1, "Unknown topic config name: no.such");
+        assert_eq!(
+            said(&results[1]).1,
+            "Invalid value x for configuration retention.ms: Not a number of type LONG"
+        );
+        assert_eq!(said(&results[2]).1, "Null value not supported for topic configs: retention.ms");
+        assert!(said(&results[3]).1.contains("no tiered storage"));
+    }
+
+    #[tokio::test]
+    async fn topics_are_there_after_a_restart() {
+        let fixture = Fixture::new();
+        let id = fixture.create("a", 3).await;
+        let fixture = fixture.restarted();
+        let topic = fixture.context.catalog.topic_by_id(id).unwrap();
+        assert_eq!(topic.partitions().len(), 3);
     }
 }

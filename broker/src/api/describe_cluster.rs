@@ -61,3 +61,34 @@ pub(super) async fn handle(
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    async fn ask(endpoint_type: i8, operations: bool) -> DescribeClusterResponse {
+        let fixture = Fixture::with(&["node.id=7", "broker.rack=r1"]);
+        let request = DescribeClusterRequest {
+            endpoint_type,
+            include_cluster_authorized_operations: operations,
+            ..Default::default()
+        };
+        handle(&fixture.context, &fixture.session, 1, request).await
+    }
+
+    #[tokio::test]
+    async fn the_broker_is_described() {
+        let response = ask(1, true).await;
+        let broker = &response.brokers[0];
+        assert_eq!((broker.broker_id, broker.host.as_str(), broker.port), (7, "192.0.2.7", 9092));
+        assert_eq!((broker.rack.as_deref(), response.controller_id), (Some("r1"), 7));
+        assert_eq!(response.cluster_authorized_operations, 8096);
+        assert_eq!(ask(1, false).await.cluster_authorized_operations, i32::MIN);
+    }
+
+    #[tokio::test]
+    async fn other_endpoints_are_refused() {
+        assert_eq!((ask(2, false).await.error_code, ask(3, false).await.error_code), (114, 115));
+    }
+}

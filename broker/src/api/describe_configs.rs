@@ -13,8 +13,10 @@ use sendlog_protocol::messages::{
 
 use super::config_entries::{self, Detail};
 use super::config_resource::Resource;
-use super::refusal::{Refusal, check_count};
+use super::refusal::{Refusal, blocking, check_count};
 use super::{Context, Session};
+use crate::catalog::Catalog;
+use crate::config::Config;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 1..=4;
@@ -26,7 +28,16 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let too_many = check_count(context, request.resources.len()).err();
+    let work = move |config: &Config, catalog: &Catalog| describe_all(config, catalog, request);
+    DescribeConfigsResponse { results: blocking(context, work).await, ..Default::default() }
+}
+
+fn describe_all(
+    config: &Config,
+    catalog: &Catalog,
+    request: DescribeConfigsRequest,
+) -> Vec<DescribeConfigsResult> {
+    let too_many = check_count(config, request.resources.len()).err();
     let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let mut seen = HashSet::new();
     let mut results = Vec::with_capacity(request.resources.len());
@@ -36,15 +47,16 @@ pub(super) async fn handle(
         }
         let entries = match &too_many {
             Some(refusal) => Err(refusal.clone()),
-            None => describe(context, &resource, detail),
+            None => describe(config, catalog, &resource, detail),
         };
         results.push(answer(resource, entries));
     }
-    DescribeConfigsResponse { results, ..Default::default() }
+    results
 }
 
 fn describe(
-    context: &Context,
+    config: &Config,
+    catalog: &Catalog,
     resource: &DescribeConfigsResource,
     detail: Detail,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
@@ -52,10 +64,10 @@ fn describe(
     let keys = resource.configuration_keys.as_deref().filter(|keys| !keys.is_empty());
     let keys: Option<HashSet<&str>> = keys.map(|keys| keys.iter().map(String::as_str).collect());
     let wanted = |name: &str| keys.as_ref().is_none_or(|keys| keys.contains(name));
-    let broker = &context.config.settings;
-    match Resource::read(context, resource.resource_type, &resource.resource_name)? {
+    let broker = &config.settings;
+    match Resource::read(config.node_id, resource.resource_type, &resource.resource_name)? {
         Resource::Topic(name) => {
-            let topic = context.catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
+            let topic = catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
             Ok(config_entries::of_topic(broker, topic.overrides(), detail, wanted))
         }
         Resource::Broker => Ok(config_entries::of_broker(broker, detail, wanted)),
@@ -80,4 +92,92 @@ fn answer(
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    fn resource(resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsResource {
+        let keys = keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
+        DescribeConfigsResource { resource_type, resource_name: name.to_owned(), configuration_keys: keys }
+    }
+
+    async fn ask(
+        fixture: &Fixture,
+        resources: Vec<DescribeConfigsResource>,
+        detail: bool,
+    ) -> Vec<DescribeConfigsResult> {
+        let request =
+            DescribeConfigsRequest { resources, include_synonyms: detail, include_documentation: detail };
+        handle(&fixture.context, &fixture.session, 4, request).await.results
+    }
+
+    #[tokio::test]
+    async fn every_setting_of_a_topic_is_reported() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let results = ask(&fixture, vec![resource(2, "a", None)], false).await;
+        let configs = &results[0].configs;
+        for name in
+            ["cleanup.policy", "flush.messages", "retention.ms", "segment.bytes", "min.insync.replicas"]
+        {
+            assert!(configs.iter().any(|config| config.name == name), "{name}");
+        }
+        assert!(configs.iter().all(|config| config.synonyms.is_empty() && config.documentation.is_none()));
+        assert!(configs.iter().all(|config| !config.read_only && config.value.is_some()));
+    }
+
+    #[tokio::test]
+    async fn keys_are_picked_and_an_empty_list_is_all() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let picked = ask(&fixture, vec![resource(2, "a", Some(&["flush.messages", "no.such"]))], true).await;
+        let [flush] = picked[0].configs.as_slice() else { panic!("one setting is asked for") };
+        assert_eq!((flush.value.as_deref(), flush.config_source, flush.config_type), (Some("1"), 5, 5));
+        assert!(
+            flush
+                .documentation
+                .as_ref()
+                .is_some_and(|doc| doc.contains("on disk before the acknowledgement"))
+        );
+        assert_eq!(flush.synonyms[0].name, "sendlog.flush");
+        assert!(30 < ask(&fixture, vec![resource(2, "a", Some(&[]))], true).await[0].configs.len());
+    }
+
+    #[tokio::test]
+    async fn the_brokers_settings_are_read_only_and_say_where_they_come_from() {
+        let fixture = Fixture::with(&["num.partitions=4"]);
+        let keys = ["num.partitions", "log.retention.hours", "broker.rack"];
+        let results = ask(&fixture, vec![resource(4, "1", Some(&keys))], true).await;
+        let find = |name: &str| results[0].configs.iter().find(|config| config.name == name).unwrap();
+        let partitions = find("num.partitions");
+        assert_eq!(
+            (partitions.value.as_deref(), partitions.config_source, partitions.read_only),
+            (Some("4"), 4, true)
+        );
+        assert_eq!(partitions.synonyms.len(), 2);
+        assert_eq!((find("log.retention.hours").config_source, find("broker.rack").value.clone()), (5, None));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_has_its_own_error() {
+        let fixture = Fixture::new();
+        let wanted = vec![
+            resource(2, "none", None),
+            resource(2, "a b", None),
+            resource(4, "77", None),
+            resource(4, "x", None),
+            resource(4, "", None),
+            resource(8, "1", None),
+            resource(99, "1", None),
+            resource(2, "none", None),
+        ];
+        let results = ask(&fixture, wanted, false).await;
+        let codes: Vec<i16> = results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [3, 17, 42, 42, 0, 42, 42], "a resource is answered once");
+        let unexpected = "Unexpected broker id, expected 1 or empty string, but received 77";
+        assert_eq!(results[2].error_message.as_deref(), Some(unexpected));
+    }
 }

@@ -14,7 +14,8 @@ use sendlog_protocol::messages::{
 
 use super::refusal::blocking;
 use super::{Context, Session};
-use crate::catalog::{Topic, Topics};
+use crate::catalog::{Catalog, Topic, Topics};
+use crate::config::Config;
 use crate::partition::Partition;
 
 /// Advertised and served.
@@ -27,12 +28,10 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
-    let (topics, dir) = (context.catalog.topics(), context.config.data_dir.clone());
-    let described = blocking(move || describe(&topics, &dir, request.topics)).await;
-    match described {
-        Ok(result) => DescribeLogDirsResponse { results: vec![result], ..Default::default() },
-        Err(refusal) => DescribeLogDirsResponse { error_code: refusal.code.code(), ..Default::default() },
-    }
+    let work = move |config: &Config, catalog: &Catalog| {
+        describe(&catalog.topics(), &config.data_dir, request.topics)
+    };
+    DescribeLogDirsResponse { results: vec![blocking(context, work).await], ..Default::default() }
 }
 
 fn describe(
@@ -83,5 +82,36 @@ fn sizes(topic: &Topic, partitions: Vec<Arc<Partition>>) -> DescribeLogDirsTopic
     DescribeLogDirsTopic {
         name: topic.name().to_string(),
         partitions: partitions.into_iter().map(partition).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::records::ProducerStamp;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    async fn ask(fixture: &Fixture, topics: Option<Vec<DescribableLogDirTopic>>) -> DescribeLogDirsResult {
+        let request = DescribeLogDirsRequest { topics };
+        handle(&fixture.context, &fixture.session, 4, request).await.results.remove(0)
+    }
+
+    #[tokio::test]
+    async fn sizes_and_space_are_told() {
+        let fixture = Fixture::new();
+        fixture.create("a", 2).await;
+        fixture.create("b", 1).await;
+        fixture.append("b", ProducerStamp::NONE).await;
+        let all = ask(&fixture, None).await;
+        assert_eq!(all.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>(), 3);
+        let sizes: Vec<i64> = all.topics.iter().map(|topic| topic.partitions[0].partition_size).collect();
+        assert!(sizes[0] == 0 && 61 < sizes[1], "{sizes:?}");
+        assert!(0 < all.usable_bytes && all.usable_bytes <= all.total_bytes);
+        assert!(Path::new(&all.log_dir).is_absolute());
+        let wanted = |topic: &str, partitions| DescribableLogDirTopic { topic: topic.to_owned(), partitions };
+        let some = vec![wanted("a", vec![1, 1, 9]), wanted("none", vec![0])];
+        let some = ask(&fixture, Some(some)).await.topics;
+        assert_eq!((some.len(), some[0].partitions.len(), some[0].partitions[0].partition_index), (1, 1, 1));
     }
 }

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
@@ -15,6 +14,7 @@ use sendlog_protocol::messages::{
 use super::refusal::{Refusal, blocking};
 use super::{Context, Session};
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::partition::ProducerEntry;
 
 /// Advertised and served.
@@ -30,24 +30,25 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let catalog = Arc::clone(&context.catalog);
-    let described = blocking(move || {
-        let mut seen = HashSet::new();
-        let topics = request.topics.into_iter().map(|topic| {
-            let partitions = topic.partition_indexes.into_iter().map(|index| {
-                // An answer is much longer than a request: named again, a partition is not listed again.
-                let is_first = seen.insert((topic.name.clone(), index));
-                let producers = match is_first {
-                    true => producers(&catalog, &topic.name, index),
-                    false => Err(Refusal::invalid("The partition is named twice.")),
-                };
-                answer(index, producers)
-            });
-            DescribeProducersTopicResponse { partitions: partitions.collect(), name: topic.name.clone() }
+    let work = move |_: &Config, catalog: &Catalog| describe(catalog, request);
+    DescribeProducersResponse { topics: blocking(context, work).await, ..Default::default() }
+}
+
+fn describe(catalog: &Catalog, request: DescribeProducersRequest) -> Vec<DescribeProducersTopicResponse> {
+    let mut seen = HashSet::new();
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partition_indexes.into_iter().map(|index| {
+            // An answer is much longer than a request: named again, a partition is not listed again.
+            let is_first = seen.insert((topic.name.clone(), index));
+            let producers = match is_first {
+                true => producers(catalog, &topic.name, index),
+                false => Err(Refusal::invalid("The partition is named twice.")),
+            };
+            answer(index, producers)
         });
-        topics.collect()
+        DescribeProducersTopicResponse { partitions: partitions.collect(), name: topic.name.clone() }
     });
-    DescribeProducersResponse { topics: described.await.unwrap_or_default(), ..Default::default() }
+    topics.collect()
 }
 
 fn producers(catalog: &Catalog, topic: &str, index: i32) -> Result<Vec<ProducerState>, Refusal> {
@@ -76,4 +77,42 @@ fn answer(
         Err(refusal) => (refusal.code.code(), Some(refusal.message), Vec::new()),
     };
     DescribeProducersPartitionResponse { partition_index, error_code, error_message, active_producers }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::DescribeProducersTopicRequest;
+    use sendlog_protocol::records::ProducerStamp;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    #[tokio::test]
+    async fn the_last_batch_of_each_producer_is_told() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let stamp = |base_sequence| ProducerStamp { producer_id: 7, producer_epoch: 2, base_sequence };
+        fixture.append("a", stamp(0)).await;
+        fixture.append("a", stamp(3)).await;
+        fixture.append("a", ProducerStamp::NONE).await;
+        let topic = DescribeProducersTopicRequest { name: "a".to_owned(), partition_indexes: vec![0] };
+        let request = DescribeProducersRequest { topics: vec![topic] };
+        let response = handle(&fixture.context, &fixture.session, 0, request).await;
+        let [producer] = response.topics[0].partitions[0].active_producers.as_slice() else {
+            panic!("one producer has an id");
+        };
+        assert_eq!((producer.producer_id, producer.producer_epoch, producer.last_sequence), (7, 2, 5));
+        assert_eq!((producer.current_txn_start_offset, producer.coordinator_epoch), (-1, -1));
+    }
+
+    #[tokio::test]
+    async fn partitions_are_answered_one_by_one() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let topic = DescribeProducersTopicRequest { name: "a".to_owned(), partition_indexes: vec![0, 5, 0] };
+        let request = DescribeProducersRequest { topics: vec![topic] };
+        let response = handle(&fixture.context, &fixture.session, 0, request).await;
+        let codes: Vec<i16> = response.topics[0].partitions.iter().map(|one| one.error_code).collect();
+        assert_eq!(codes, [0, 3, 42]);
+    }
 }

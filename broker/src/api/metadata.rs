@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
@@ -14,7 +15,9 @@ use sendlog_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::refusal::{Refusal, on_catalog};
+use super::log_limit::{Line, LogLimit};
+use super::placement::PARTITIONS_PER_REQUEST_MAX;
+use super::refusal::{Refusal, blocking};
 use super::{Context, Session, describe_cluster};
 use crate::catalog::{Apply, NewTopic, Topic, TopicError, name};
 use crate::config::topic::Overrides;
@@ -127,8 +130,11 @@ async fn create_missing(
     if new.is_empty() {
         return;
     }
-    let created = on_catalog(context, move |catalog| catalog.create(new, Apply::Now)).await;
-    let mut created = created.unwrap_or_default().into_iter();
+    let partitions = usize::try_from(context.config.num_partitions).unwrap_or(0).saturating_mul(new.len());
+    let mut created = match partitions <= PARTITIONS_PER_REQUEST_MAX {
+        true => blocking(context, move |_, catalog| catalog.create(new, Apply::Now)).await.into_iter(),
+        false => Vec::new().into_iter(),
+    };
     for (wanted, found) in wanted.iter().zip(found) {
         if !missing(found) {
             continue;
@@ -141,14 +147,17 @@ async fn create_missing(
             }
             Some(Err(TopicError::Internal(_))) => Err(ErrorCode::UnknownTopicOrPartition),
             Some(Err(error)) => Err(refused(name, error)),
-            None => Err(ErrorCode::UnknownServerError),
+            None => Err(ErrorCode::PolicyViolation),
         };
     }
 }
 
 /// The answer has no room for the reason, so it goes to the log.
 fn refused(name: &str, error: TopicError) -> ErrorCode {
-    tracing::warn!(topic = name, %error, "the topic is not created");
+    static LIMIT: LogLimit = LogLimit::new(5, Duration::from_secs(1));
+    if let Line::Write { left_out } = LIMIT.line() {
+        tracing::warn!(topic = name, %error, left_out, "a topic is not created");
+    }
     Refusal::from(error).code
 }
 
@@ -169,5 +178,108 @@ fn describe(context: &Context, topic: &Topic, operations: i32) -> MetadataRespon
         partitions: topic.partitions().iter().map(partition).collect(),
         topic_authorized_operations: operations,
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    fn named(names: &[&str]) -> Option<Vec<MetadataRequestTopic>> {
+        let topic =
+            |name: &&str| MetadataRequestTopic { name: Some((*name).to_owned()), ..Default::default() };
+        Some(names.iter().map(topic).collect())
+    }
+
+    async fn ask(
+        fixture: &Fixture,
+        version: i16,
+        topics: Option<Vec<MetadataRequestTopic>>,
+        allow_auto_topic_creation: bool,
+    ) -> MetadataResponse {
+        let request = MetadataRequest { topics, allow_auto_topic_creation, ..Default::default() };
+        handle(&fixture.context, &fixture.session, version, request).await
+    }
+
+    fn codes(response: &MetadataResponse) -> Vec<i16> {
+        response.topics.iter().map(|topic| topic.error_code).collect()
+    }
+
+    #[tokio::test]
+    async fn null_is_all_and_empty_is_none_but_in_version_0() {
+        let fixture = Fixture::new();
+        fixture.create("b", 1).await;
+        fixture.create("a", 2).await;
+        assert_eq!(ask(&fixture, 0, Some(Vec::new()), true).await.topics.len(), 2);
+        assert_eq!(ask(&fixture, 1, Some(Vec::new()), true).await.topics.len(), 0);
+        let all = ask(&fixture, 12, None, true).await.topics;
+        let names: Vec<&str> = all.iter().filter_map(|topic| topic.name.as_deref()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(all[0].partitions[1].partition_index, 1);
+        assert_eq!((all[0].partitions[1].leader_id, all[0].partitions[1].leader_epoch), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn the_client_is_told_the_address_that_it_dialled() {
+        let response = ask(&Fixture::new(), 9, None, true).await;
+        let broker = &response.brokers[0];
+        assert_eq!((broker.node_id, broker.host.as_str(), broker.port), (1, "192.0.2.7", 9092));
+        assert_eq!((response.controller_id, response.cluster_id.as_deref()), (1, Some("cluster")));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_topic_is_created_and_can_be_produced_to_at_once() {
+        let fixture = Fixture::with(&["num.partitions=3"]);
+        let response = ask(&fixture, 9, named(&["new", "also", "new"]), true).await;
+        assert_eq!(codes(&response), [0, 0], "a repeated name is answered once");
+        assert_eq!(response.topics[0].partitions.len(), 3);
+        assert_eq!(fixture.context.catalog.topic("also").unwrap().id(), response.topics[1].topic_id);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_created_gets_kafkas_codes() {
+        let fixture = Fixture::new();
+        fixture.create("a.b", 1).await;
+        let names = named(&["a/b", "ok", "a_b", "__consumer_offsets", ""]);
+        assert_eq!(codes(&ask(&fixture, 9, names, true).await), [17, 0, 17, 3, 17]);
+        assert_eq!(codes(&ask(&fixture, 9, named(&["none"]), false).await), [3]);
+        let many = Fixture::with(&["num.partitions=6000"]);
+        assert_eq!(codes(&ask(&many, 9, named(&["x", "y"]), true).await), [44, 44]);
+        let off = Fixture::with(&["auto.create.topics.enable=false"]);
+        assert_eq!(codes(&ask(&off, 9, named(&["none"]), true).await), [3]);
+    }
+
+    #[tokio::test]
+    async fn topics_are_found_by_id_from_version_12() {
+        let fixture = Fixture::new();
+        let id = fixture.create("a", 1).await;
+        let by_id = |topic_id| Some(vec![MetadataRequestTopic { topic_id, name: None }]);
+        let found = ask(&fixture, 12, by_id(id), true).await;
+        assert_eq!((codes(&found), found.topics[0].name.as_deref()), (vec![0], Some("a")));
+        let unknown = ask(&fixture, 12, by_id(Uuid::from_u128(5)), true).await;
+        assert_eq!((codes(&unknown), unknown.topics[0].name.clone()), (vec![100], None));
+        assert_eq!(unknown.topics[0].topic_id, Uuid::from_u128(5));
+        let early = ask(&fixture, 11, by_id(id), true).await;
+        assert_eq!((codes(&early), early.topics[0].name.as_deref()), (vec![42], Some("")));
+    }
+
+    #[tokio::test]
+    async fn operations_are_told_when_they_are_asked_for() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let request = MetadataRequest {
+            topics: None,
+            include_cluster_authorized_operations: true,
+            include_topic_authorized_operations: true,
+            ..Default::default()
+        };
+        let told = handle(&fixture.context, &fixture.session, 8, request).await;
+        assert_eq!(
+            (told.cluster_authorized_operations, told.topics[0].topic_authorized_operations),
+            (8096, 3576)
+        );
+        let untold = ask(&fixture, 8, None, true).await;
+        assert_eq!(untold.topics[0].topic_authorized_operations, i32::MIN);
     }
 }

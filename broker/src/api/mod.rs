@@ -45,6 +45,7 @@ use crate::stop::Stop;
 
 pub use close::Close;
 pub use dispatch::{Answer, Incoming, answer, start_produce};
+pub use log_limit::{Line, LogLimit};
 pub use session::Session;
 
 /// What handlers work with.

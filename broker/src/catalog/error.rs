@@ -75,6 +75,17 @@ pub enum CatalogError {
     /// The state file or a log cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// There are partitions, but the list of topics is gone.
+    #[error(
+        "{} is missing, but {} holds a partition: restore the file from a backup, or move the partition folders \
+         out of the data directory to start without them", catalog.display(), folder.display()
+    )]
+    Missing {
+        /// The state file.
+        catalog: PathBuf,
+        /// The first partition folder found.
+        folder: PathBuf,
+    },
     /// The state file was written by a program with other rules.
     #[error("the catalog has a topic that cannot be: {0}")]
     Name(#[from] NameError),

@@ -1,20 +1,23 @@
 //! Opening the catalog: every topic of the state file with its partitions, and what an earlier deletion left.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use super::error::CatalogError;
 use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
-use super::{Catalog, Changing, folder, name};
+use super::{Catalog, Changing, TURNS, folder, name};
 use crate::checkpoint::{Restored, RestoredPartition};
 use crate::config::topic::{self, Overrides};
 use crate::config::{Config, TopicConfig};
 use crate::partition::{OpenPartition, Partition, PartitionEnv};
 use crate::storage::error::StorageError;
 use crate::storage::files::remove_folder;
+use crate::storage::partition_metadata;
 use crate::storage::recovery::RecoveryReport;
 use crate::storage::state_file;
 
@@ -31,7 +34,13 @@ impl Catalog {
     ) -> Result<Self, CatalogError> {
         let path = env.data_dir.join(state::FILE_NAME);
         let loaded = state_file::load::<StoredCatalog>(env.store.fs(), &path, state::KIND);
-        let stored = loaded.map_err(StorageError::from)?.unwrap_or_default();
+        let stored = match loaded.map_err(StorageError::from)? {
+            Some(stored) => stored,
+            None => {
+                check_nothing_is_lost(&env, path)?;
+                StoredCatalog::default()
+            }
+        };
         let mut changing = Changing::default();
         let mut deleting = stored.deleting;
         deleting.retain(|deleting| !finish_deletion(&env, deleting));
@@ -50,6 +59,7 @@ impl Catalog {
             current: ArcSwap::new(Arc::new(topics)),
             changing: Mutex::new(changing),
             on_failure: OnceLock::new(),
+            turns: Semaphore::new(TURNS),
         })
     }
 }
@@ -89,6 +99,14 @@ fn tell(report: &RecoveryReport) {
         let (path, position, bytes) = (cut.path.display(), cut.position, cut.bytes);
         tracing::warn!(%path, position, bytes, reason = cut.reason, "a torn end was cut off the log");
     }
+    for hole in &report.set_aside {
+        let (path, position, bytes, reason) = (hole.path.display(), hole.position, hole.bytes, &hole.reason);
+        let (offset, next_offset, kept) = (hole.offset, hole.next_offset, hole.kept.display());
+        tracing::error!(
+            %path, position, bytes, offset, next_offset, %kept, reason,
+            "damage in the middle of the log was set aside; all behind it stays"
+        );
+    }
     for gap in &report.gaps {
         tracing::error!(?gap, "offsets are missing in the log; the records around them are served");
     }
@@ -119,13 +137,18 @@ fn settings_of(config: &Config, name: &str, stored: Vec<(String, String)>) -> (O
     }
 }
 
-/// Removes what is left of a deleted topic; whether nothing is.
+/// Removes what is left of a deleted topic; whether nothing is. A folder that says it is another topic's stays.
 fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
     if name::check(&deleting.name).is_err() {
         return true;
     }
     for index in 0..deleting.partitions {
         let path = folder(env, &deleting.name, index);
+        let is_others = partition_metadata::read(env.store.fs(), &path)
+            .is_ok_and(|found| found.is_some_and(|id| id != deleting.uuid()));
+        if is_others {
+            continue;
+        }
         if let Err(error) = remove_folder(env.store.fs(), &path) {
             tracing::error!(path = %path.display(), %error, "files of a deleted topic are left");
             return false;
@@ -134,13 +157,27 @@ fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
     true
 }
 
+/// Without a catalog there must be no partitions: starting empty would hide them, and give their names to
+/// other topics.
+fn check_nothing_is_lost(env: &PartitionEnv, catalog: PathBuf) -> Result<(), CatalogError> {
+    for name in list(env)? {
+        let looks_like_one = name.rsplit_once('-').is_some_and(|(_, index)| index.parse::<i32>().is_ok());
+        let folder = env.data_dir.join(name);
+        if looks_like_one && partition_metadata::read(env.store.fs(), &folder)?.is_some() {
+            return Err(CatalogError::Missing { catalog, folder });
+        }
+    }
+    Ok(())
+}
+
+fn list(env: &PartitionEnv) -> Result<Vec<String>, StorageError> {
+    let path = &env.data_dir;
+    env.store.fs().list(path).map_err(|source| StorageError::io(path, "list", source))
+}
+
 /// Folders that look like a partition's and are none. They may hold data that somebody wants: they stay.
 fn warn_of_unclaimed_folders(env: &PartitionEnv, topics: &Topics) -> Result<(), CatalogError> {
-    let names = env.store.fs().list(&env.data_dir).map_err(|source| StorageError::Io {
-        path: env.data_dir.clone(),
-        op: "list",
-        source,
-    })?;
+    let names = list(env)?;
     let is_claimed = |folder: &str| {
         let (topic, index) = folder.rsplit_once('-')?;
         let index: i32 = index.parse().ok()?;

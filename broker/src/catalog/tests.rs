@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use tempfile::TempDir;
@@ -14,10 +15,15 @@ use crate::storage::data_dir::LastEnd;
 use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::state_file;
 use crate::storage::store::Store;
+use crate::storage::testing::{Fault, FaultyFs};
 
 fn env(dir: &Path) -> Arc<PartitionEnv> {
+    env_on(Arc::new(RealFs), dir)
+}
+
+fn env_on(files: Arc<dyn FileSystem>, dir: &Path) -> Arc<PartitionEnv> {
     Arc::new(PartitionEnv {
-        store: Store::new(Arc::new(RealFs), 100),
+        store: Store::new(files, 100),
         data_dir: dir.to_owned(),
         clock: Arc::new(ManualClock::at(0)),
         producers_max: 10,
@@ -226,8 +232,13 @@ fn an_interrupted_deletion_is_finished_at_the_next_start() {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("00000000000000000000.log"), b"data").unwrap();
     }
+    let others = dir.path().join("a-1");
+    std::fs::create_dir(&others).unwrap();
+    std::fs::write(others.join("partition.metadata"), "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAABw")
+        .unwrap();
     let catalog = open(&dir);
     assert!(!dir.path().join("a-0").exists() && !dir.path().join("a-2").exists());
+    assert!(others.exists(), "it has another topic's id");
     assert!(create(&catalog, "a", 1).is_ok());
 }
 
@@ -267,4 +278,60 @@ fn five_thousand_topics_are_created_in_requests_of_a_hundred() {
     assert_eq!(catalog.topic_count(), 5000);
     drop(catalog);
     assert_eq!(open(&dir).partition_count(), 5000);
+}
+
+fn open_on(files: &FaultyFs, dir: &TempDir) -> (Catalog, Arc<AtomicUsize>) {
+    let config = Arc::new(Config::load(&Args::for_data_dir(dir.path())).unwrap());
+    let env = env_on(Arc::new(files.clone()), dir.path());
+    let catalog = Catalog::open(env, config, restored(dir.path())).unwrap();
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&failures);
+    catalog.on_failure(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    (catalog, failures)
+}
+
+#[test]
+fn a_full_disk_refuses_changes_until_there_is_room() {
+    let (dir, files) = (TempDir::new().unwrap(), FaultyFs::new());
+    let (catalog, failures) = open_on(&files, &dir);
+    create(&catalog, "old", 1).unwrap();
+    files.fail(Fault::Enospc, 0, u64::MAX);
+    assert!(create(&catalog, "a", 1).unwrap_err().contains("No space left"));
+    let old = catalog.topic("old").unwrap().id();
+    assert!(catalog.delete(&[old])[0].is_err());
+    assert!(catalog.alter(vec![("old".into(), set("retention.ms", "1"))], Apply::Now)[0].is_err());
+    assert!(catalog.topic("a").is_none() && catalog.topic("old").unwrap().overrides().is_empty());
+    files.heal();
+    assert!(create(&catalog, "a", 1).is_ok() && catalog.delete(&[old])[0].is_ok());
+    assert_eq!(failures.load(Ordering::Relaxed), 0);
+    assert!(catalog.failure().is_none());
+}
+
+#[test]
+fn after_any_other_failed_write_nothing_changes_and_the_broker_is_told_once() {
+    let (dir, files) = (TempDir::new().unwrap(), FaultyFs::new());
+    for first in 0..20 {
+        let (catalog, failures) = open_on(&files, &dir);
+        let name = format!("topic-{first}");
+        files.fail(Fault::Eio, first, 1);
+        let created = create(&catalog, &name, 1);
+        let has_failed = files.faults() == 1;
+        files.heal();
+        assert_eq!(created.is_err(), catalog.failure().is_some(), "{created:?}");
+        assert_eq!(failures.load(Ordering::Relaxed), usize::from(created.is_err()));
+        if let Err(error) = created {
+            assert!(catalog.topic(&name).is_none());
+            assert_eq!(create(&catalog, "later", 1).unwrap_err(), error);
+        }
+        // Whatever the disk holds now, the next start can read it.
+        drop(catalog);
+        drop(open(&dir));
+        if !has_failed {
+            assert!(3 < first, "a write has several operations");
+            return;
+        }
+    }
+    panic!("a write has fewer operations than this");
 }

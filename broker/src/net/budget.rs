@@ -9,9 +9,6 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a connection waits for others to give bytes back.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The bytes that may be held; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Budget {
@@ -37,14 +34,14 @@ impl Budget {
         self.limit - self.bytes.available_permits()
     }
 
-    /// Charges `bytes`, at most the whole budget. `None` if there was no room for a long time.
-    pub async fn charge(&self, bytes: usize) -> Option<Charge> {
+    /// Charges `bytes`, at most the whole budget. `None` if there was no room for as long as `patience`.
+    pub async fn charge(&self, bytes: usize, patience: Duration) -> Option<Charge> {
         let bytes = u32::try_from(bytes.min(self.limit)).unwrap_or(u32::MAX);
         if bytes == 0 {
             return Some(Charge::default());
         }
         let permits = Arc::clone(&self.bytes).acquire_many_owned(bytes);
-        match tokio::time::timeout(PATIENCE, permits).await {
+        match tokio::time::timeout(patience, permits).await {
             Ok(Ok(permit)) => Some(Charge { permit: Some(permit) }),
             Ok(Err(_)) | Err(_) => None,
         }
@@ -82,11 +79,13 @@ impl Charge {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn charges_come_back() {
         let budget = Budget::new(100);
-        let mut charge = budget.charge(60).await.expect("room");
-        charge.merge(budget.charge(30).await.expect("room"));
+        let mut charge = budget.charge(60, PATIENCE).await.expect("room");
+        charge.merge(budget.charge(30, PATIENCE).await.expect("room"));
         let part = charge.split(50);
         assert_eq!((charge.bytes(), part.bytes(), budget.used()), (40, 50, 90));
         charge.keep(10);
@@ -98,8 +97,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_ends() {
         let budget = Budget::new(10);
-        let held = budget.charge(1_000).await.expect("clamped to the whole budget");
+        let held = budget.charge(1_000, PATIENCE).await.expect("clamped to the whole budget");
         assert_eq!(held.bytes(), 10);
-        assert!(budget.charge(1).await.is_none());
+        assert!(budget.charge(1, PATIENCE).await.is_none());
     }
 }

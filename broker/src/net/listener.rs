@@ -12,17 +12,17 @@ use tokio::task::JoinSet;
 use super::budget::Budget;
 use super::connection::{self, Limits};
 use super::transmit::Path;
-use crate::api::{Context, Session};
+use crate::api::{Context, Line, LogLimit, Session};
 
 /// Pause after an accept that failed for want of descriptors or memory: the listener stays
 /// readable, and without a pause the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long open connections may take to finish when the broker stops.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
-
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
+
+/// A flood of connections must not become a flood of log lines.
+static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// What the accept loop needs to serve a connection.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Listener {
     pub connections_max: usize,
     /// Whether record sets leave by `sendfile`.
     pub is_sendfile: bool,
+    /// How long open connections may take to finish when the broker stops.
+    pub drain_time: Duration,
 }
 
 /// Binds and listens. `congestion_control` is set on the listening socket: accepted ones inherit it.
@@ -73,8 +75,8 @@ impl Listener {
         }
         drop(self.socket);
         let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN_TIME, drained).await.is_err() {
-            tracing::warn!("some connections did not finish in {} s and are cut", DRAIN_TIME.as_secs());
+        if tokio::time::timeout(self.drain_time, drained).await.is_err() {
+            tracing::warn!("some connections did not finish in {:?} and are cut", self.drain_time);
         }
     }
 
@@ -86,7 +88,10 @@ impl Listener {
         connections: &mut JoinSet<()>,
     ) {
         if self.connections_max <= connections.len() {
-            tracing::warn!(%peer, limit = self.connections_max, "connection refused: max.connections reached");
+            if let Line::Write { left_out } = REFUSALS.line() {
+                let limit = self.connections_max;
+                tracing::warn!(%peer, limit, left_out, "connection closed: max.connections is reached");
+            }
             return;
         }
         let local = match prepare(&stream) {

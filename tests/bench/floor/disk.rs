@@ -27,11 +27,11 @@ impl DiskLoop<'_> {
             let start = Instant::now();
             file.write_all(&block)?;
             file.sync_data()?;
-            meter.add_bytes(block.len());
-            meter.add_operation();
             if meter.is_measuring() {
                 record(&mut latencies, start.elapsed());
             }
+            meter.add_bytes(block.len());
+            meter.add_operation();
         }
         std::fs::remove_file(self.path)?;
         Ok(latencies)
@@ -82,11 +82,11 @@ impl ManyFiles<'_> {
                 file.write_all(&block)?;
             }
             self.sync(&files)?;
-            meter.add_bytes(block.len() * files.len());
-            meter.add_operation();
             if meter.is_measuring() {
                 record(&mut latencies, start.elapsed());
             }
+            meter.add_bytes(block.len() * files.len());
+            meter.add_operation();
         }
         Ok(latencies)
     }

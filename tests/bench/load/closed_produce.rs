@@ -49,11 +49,11 @@ impl ClosedProduce<'_> {
             let Some(sent) = connection.receive()? else {
                 return Ok(latencies);
             };
-            meter.add_bytes(bytes);
-            meter.add_operation();
             if meter.is_measuring() {
                 record(&mut latencies, sent.elapsed());
             }
+            meter.add_bytes(bytes);
+            meter.add_operation();
         }
     }
 }

@@ -31,7 +31,7 @@ struct Member {
 }
 
 impl Swarm<'_> {
-    /// Runs until the meter is stopped; what is in flight then is not waited for.
+    /// Runs until the meter is stopped, then waits for the answers that are due.
     pub fn run(&self, meter: &Meter) -> io::Result<Latencies> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut members = Vec::with_capacity(self.connections);
@@ -52,12 +52,15 @@ impl Swarm<'_> {
             for event in events.drain(..) {
                 let index = usize::try_from(event.data.u64()).map_err(io::Error::other)?;
                 let sent = members[index].turn()?;
-                meter.add_bytes(self.batch.bytes.len());
-                meter.add_operation();
                 if meter.is_measuring() {
                     record(&mut latencies, sent.elapsed());
                 }
+                meter.add_bytes(self.batch.bytes.len());
+                meter.add_operation();
             }
+        }
+        for member in &mut members {
+            member.receive()?;
         }
         Ok(latencies)
     }
@@ -71,9 +74,13 @@ impl Member {
 
     /// Takes the answer and sends the next request; says when the answered one was sent.
     fn turn(&mut self) -> io::Result<Instant> {
-        read_produce_answer(self.answers.next(&mut self.stream)?)?;
+        self.receive()?;
         let sent = self.sent;
         self.send()?;
         Ok(sent)
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        read_produce_answer(self.answers.next(&mut self.stream)?).map(drop)
     }
 }

@@ -11,14 +11,16 @@ use crate::load::fetch::{Loaded, Seen, Tail};
 use crate::load::open_produce::{Acked, OpenProduce, ack_latencies};
 use crate::meter::{Latencies, no_latencies, quantile_ms, record};
 use crate::report::{Bound, Case};
-use crate::scenario::latency::{CONNECTIONS, RATE, VALUE_BYTES, WARM_UP};
+use crate::scenario::latency::{CONNECTIONS, VALUE_BYTES, WARM_UP};
 
 const P99: &str = "seen p99 ms";
 
 pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     let contenders = Contender::brokers(bench)?;
-    let mut case =
-        Case::new("100 B at 1,000/s over 4 connections into one partition, one long-polling consumer");
+    let mut case = Case::new(format!(
+        "100 B at {}/s over {CONNECTIONS} connections into one partition, one long-polling consumer",
+        bench.options.rate
+    ));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len()) {
             let contender = &contenders[index];
@@ -43,7 +45,7 @@ fn produce_and_consume(bench: &Bench, session: &Session) -> io::Result<(Vec<Acke
         endpoint: &session.endpoint,
         topic: &session.topic,
         batch: &batch,
-        rate: RATE,
+        rate: bench.options.rate,
         connections: CONNECTIONS,
         warm_up: WARM_UP,
         length: bench.open_length(),

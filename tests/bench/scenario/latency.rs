@@ -11,20 +11,22 @@ use crate::load::open_produce::{OpenProduce, ack_latencies};
 use crate::meter::{Latencies, Window, measure, quantile_ms};
 use crate::report::{Bound, Case};
 
-pub const RATE: f64 = 1000.0;
 pub const CONNECTIONS: u32 = 4;
 pub const WARM_UP: Duration = Duration::from_secs(1);
 pub const VALUE_BYTES: usize = 100;
 
 const DISK: &str = "bare disk 4 KiB, back to back";
-const DISK_PACED: &str = "bare disk 4 KiB, 1,000/s";
+const DISK_PACED: &str = "bare disk 4 KiB, paced alike";
 const DISK_BYTES: usize = 4096;
 const P50: &str = "p50 ms";
 const P99: &str = "p99 ms";
 
 pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     let contenders = Contender::with_append_floor(bench)?;
-    let mut case = Case::new("100 B at 1,000/s over 4 connections, from the intended send time");
+    let mut case = Case::new(format!(
+        "100 B at {}/s over {CONNECTIONS} connections, from the intended send time",
+        bench.options.rate
+    ));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len() + 2) {
             match contenders.get(index) {
@@ -37,7 +39,8 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     case.target("p50 over the bare disk's", case.ratio(OWN, DISK, P50), Bound::AtMost(2.0));
     case.target("p99 over the bare disk's", case.ratio(OWN, DISK, P99), Bound::AtMost(3.0));
     let paced = (case.ratio(OWN, DISK_PACED, P50), case.ratio(OWN, DISK_PACED, P99));
-    case.note(format!("over the paced bare disk: p50 {}, p99 {}", paced.0, paced.1));
+    case.note_ratio("p50 over the paced bare disk's", &paced.0);
+    case.note_ratio("p99 over the paced bare disk's", &paced.1);
     Ok(vec![case])
 }
 
@@ -48,7 +51,7 @@ fn open_loop(bench: &Bench, contender: &Contender) -> io::Result<Latencies> {
         endpoint: &session.endpoint,
         topic: &session.topic,
         batch: &batch,
-        rate: RATE,
+        rate: bench.options.rate,
         connections: CONNECTIONS,
         warm_up: WARM_UP,
         length: bench.open_length(),
@@ -66,7 +69,7 @@ fn disk(bench: &Bench) -> io::Result<Latencies> {
 }
 
 fn disk_paced(bench: &Bench) -> io::Result<Latencies> {
-    DiskLoop { path: &bench.new_path(), bytes: DISK_BYTES }.run_paced(RATE, bench.open_length())
+    DiskLoop { path: &bench.new_path(), bytes: DISK_BYTES }.run_paced(bench.options.rate, bench.open_length())
 }
 
 fn add(case: &mut Case, name: &str, latencies: &Latencies) {

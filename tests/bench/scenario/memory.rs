@@ -60,19 +60,21 @@ fn loaded(bench: &Bench, contender: &Contender, endpoint: &Endpoint) -> io::Resu
     }
     thread::sleep(Duration::from_secs(1));
     add(&mut case, "one second after", read_memory(pid)?);
+    session.end()?;
+    if contender.name == OWN {
+        judge(&mut case, bench.options.gib);
+    }
+    Ok(case)
+}
+
+fn judge(case: &mut Case, gib: f64) {
     let after = case.samples("one second after", RESIDENT_MB);
-    case.target(
-        format!("resident MB after {} GiB in and out", bench.options.gib),
-        after,
-        Bound::AtMost(40.0),
-    );
+    case.target(format!("resident MB after {gib} GiB in and out"), after, Bound::AtMost(40.0));
     let growth = case.ratio(reading(8), reading(1), RESIDENT_MB);
     case.target("most with 8 readers over most with 1 (flat)", growth, Bound::AtMost(1.2));
-    if bench.options.gib < 10.0 {
+    if gib < 10.0 {
         case.note("the target is for --gib 10");
     }
-    session.end()?;
-    Ok(case)
 }
 
 fn read_all(endpoint: &Endpoint, loaded: &Loaded, readers: u32, bytes: u64) -> io::Result<()> {

@@ -32,7 +32,7 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     }
     for floor in [FILES, ONE_FILE] {
         let ratio = case.ratio(OWN, floor, P50);
-        case.note(format!("p50 of {OWN} over {floor}: {ratio}"));
+        case.note_ratio(&format!("p50 of {OWN} over {floor}"), &ratio);
     }
     Ok(vec![case])
 }

@@ -108,8 +108,11 @@ func (s *suite) create(name string, partitions int32, configs map[string]*string
 	Eventually(func() { Equal(len(s.describe(name).Partitions), int(partitions), "partitions") })
 }
 
+// With a client of its own, because this one keeps what it knows of a topic for some seconds.
 func (s *suite) describe(name string) kadm.TopicDetail {
-	topics, err := s.admin.ListTopics(bounded(), name)
+	client := open()
+	defer client.Close()
+	topics, err := kadm.NewClient(client).ListTopics(bounded(), name)
 	NoError(err, "listing topics")
 	NoError(topics[name].Err, "describing "+name)
 	return topics[name]
