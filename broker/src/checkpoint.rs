@@ -189,7 +189,7 @@ impl Checkpointer {
         }
         state_file::save(self.files.as_ref(), &self.path, KIND, &entries)?;
         for (partition, checkpoint) in saved {
-            partition.checkpoint_saved(checkpoint)?;
+            partition.checkpoint_saved(&checkpoint)?;
         }
         Ok(())
     }

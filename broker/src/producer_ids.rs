@@ -42,15 +42,20 @@ struct Reserved {
 }
 
 impl ProducerIds {
-    /// Opens the state in `data_dir`. Without a file no id was ever given out.
+    /// Opens the state in `data_dir`. Ids below `unused_from` are known to be in use, whatever the file
+    /// says or if it is lost.
     ///
     /// # Errors
     /// [`StorageError`] if the file is there but cannot be read: starting over would give out ids
     /// twice, and duplicates would be lost.
-    pub fn open(files: &Arc<dyn FileSystem>, data_dir: &std::path::Path) -> Result<Self, StorageError> {
+    pub fn open(
+        files: &Arc<dyn FileSystem>,
+        data_dir: &std::path::Path,
+        unused_from: i64,
+    ) -> Result<Self, StorageError> {
         let path = data_dir.join(FILE_NAME);
         let reserved: Option<Reserved> = state_file::load(files.as_ref(), &path, KIND)?;
-        let next = reserved.map_or(0, |reserved| reserved.end);
+        let next = reserved.map_or(0, |reserved| reserved.end).max(unused_from);
         Ok(Self { files: Arc::clone(files), path, block: Mutex::new(Block { next, end: next }) })
     }
 

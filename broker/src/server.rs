@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
-use crate::partition::{Appender, CommitThreads, FlushTimer, PartitionEnv, Settler};
+use crate::partition::{Appender, AppenderParts, CommitThreads, FlushTimer, PartitionEnv, Room, Settler};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
 use crate::storage::data_dir::{DataDir, DataDirError};
@@ -155,7 +155,7 @@ impl Server {
         let (checkpointer, restored) =
             Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
-        let catalog = Arc::new(Catalog::open(env, Arc::clone(&config), restored)?);
+        let catalog = Arc::new(Catalog::open(Arc::clone(&env), Arc::clone(&config), restored)?);
         catalog.on_failure(on_failure.clone());
         if needs_recovery {
             // So that a crash right after this one does not walk the same batches again, and a new
@@ -170,22 +170,25 @@ impl Server {
         }
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
-        let flusher = Flusher::new(config.sync_threads);
-        let (appender, commit_threads) = Appender::start(
-            flusher,
-            Arc::clone(&flush_timer),
-            Arc::clone(&settler),
-            Arc::clone(&clock),
-            on_failure,
-        )
-        .map_err(ServerError::Start)?;
-        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir)?);
+        let room = Room::new(Arc::clone(&env.store), config.data_dir.clone(), config.free_bytes_min);
+        let parts = AppenderParts {
+            flusher: Flusher::new(config.sync_threads),
+            flush_timer: Arc::clone(&flush_timer),
+            settler: Arc::clone(&settler),
+            room,
+            clock: Arc::clone(&clock),
+        };
+        let (appender, commit_threads) = Appender::start(parts, on_failure).map_err(ServerError::Start)?;
+        let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
+        let unused_from = used.map_or(0, |id| id.saturating_add(1));
+        let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
         let listener = Listener {
             socket,
             limits: Arc::new(limits(&config)),
             budget: Budget::new(config.queued_request_bytes_max),
             connections_max: config.connections_max.min(descriptors / 2),
             is_sendfile: config.sendfile,
+            drain_time: Duration::from_millis(config.shutdown_timeout_ms),
         };
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());

@@ -1,7 +1,9 @@
 //! Record batches of scenarios: made before they are sent, and compared with what comes back.
 
 use bytes::Bytes;
-use sendlog_protocol::records::{BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp, read_records};
+use sendlog_protocol::records::{
+    BatchBuilder, BatchHeader, Compression, NewRecord, ProducerStamp, read_records,
+};
 
 use crate::kafka::Producer;
 

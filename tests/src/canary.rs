@@ -1,12 +1,14 @@
 //! A well-behaved client beside the misbehaving ones: while it is served, the broker is unharmed.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 
 use crate::broker::Broker;
 use crate::sample_batches;
 use crate::wire_client::WireClient;
-use crate::wire_requests::{self, FetchLimits, From, Topic};
+use crate::wire_requests::{self, FetchFrom, FetchLimits, Topic};
 
 /// A connection and a topic of its own.
 #[derive(Debug)]
@@ -19,7 +21,12 @@ pub struct Canary {
 impl Canary {
     /// Connects and creates a topic.
     pub fn new(broker: &Broker) -> Self {
-        let mut client = WireClient::connect(broker.address());
+        Self::at(broker.address())
+    }
+
+    /// As [`new`](Self::new), for a broker that the test itself has started.
+    pub fn at(address: SocketAddr) -> Self {
+        let mut client = WireClient::connect(address);
         let topic = wire_requests::create_topic(&mut client, "canary", 1, &[]);
         let mut canary = Self { client, topic, produced: 0 };
         canary.sing();
@@ -35,7 +42,7 @@ impl Canary {
         let produced = wire_requests::produce(&mut self.client, &self.topic.name, 0, batch.clone());
         assert_eq!(produced.error_code, ErrorCode::None.code(), "{:?}", produced.error_message);
         let from =
-            From { topic: &self.topic, partition: 0, offset: produced.base_offset, max_bytes: i32::MAX };
+            FetchFrom { topic: &self.topic, partition: 0, offset: produced.base_offset, max_bytes: i32::MAX };
         let data = wire_requests::fetch(&mut self.client, from, FetchLimits::default());
         let fetched: Bytes = wire_requests::records(&data);
         assert_eq!(sample_batches::payload(&fetched), sample_batches::payload(&batch));

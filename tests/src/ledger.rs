@@ -47,8 +47,12 @@ impl Ledger {
             let batch = batches::as_sent(stored);
             let offset = batches::header(stored).base_offset;
             let acknowledged = self.sent.get(&batch);
-            let acknowledged = acknowledged.unwrap_or_else(|| panic!("nobody sent what is at offset {offset}"));
-            assert!(acknowledged.is_none_or(|at| at == offset), "{acknowledged:?} was promised, it is at {offset}");
+            let acknowledged =
+                acknowledged.unwrap_or_else(|| panic!("nobody sent what is at offset {offset}"));
+            assert!(
+                acknowledged.is_none_or(|at| at == offset),
+                "{acknowledged:?} was promised, it is at {offset}"
+            );
             assert!(found.insert(batch), "the batch at offset {offset} is there twice");
         }
         for (batch, offset) in &self.sent {
@@ -65,6 +69,8 @@ pub enum ShipEnd {
     Done,
     /// The broker was gone.
     ConnectionLost,
+    /// The broker answered a batch with this error code.
+    Refused(i16),
 }
 
 /// A producer that keeps some batches in flight. With an identity it repeats, after its connection was lost, what it
@@ -98,7 +104,28 @@ impl Shipper {
     ///
     /// # Panics
     /// When the broker refuses a batch.
-    pub fn ship(&mut self, mut kafka: Kafka, ledger: &Mutex<Ledger>, mut on_ack: impl FnMut()) -> ShipEnd {
+    pub fn ship(&mut self, kafka: Kafka, ledger: &Mutex<Ledger>, mut on_ack: impl FnMut()) -> ShipEnd {
+        let end = self.ship_while(kafka, ledger, || {
+            on_ack();
+            true
+        });
+        if let ShipEnd::Refused(code) = end {
+            panic!("{}: {}", self.name, error_name(code));
+        }
+        end
+    }
+
+    /// As [`ship`](Self::ship), of a broker that may refuse a batch. Every acknowledgement counts only if `counts` says
+    /// so. An idempotent producer ends with the first that does not, to repeat that batch some day; another goes on.
+    ///
+    /// # Panics
+    /// When a batch gets another offset than before.
+    pub fn ship_while(
+        &mut self,
+        mut kafka: Kafka,
+        ledger: &Mutex<Ledger>,
+        mut counts: impl FnMut() -> bool,
+    ) -> ShipEnd {
         if self.identity.is_none() {
             self.unanswered.clear();
         }
@@ -120,12 +147,17 @@ impl Shipper {
             }
             match kafka.receive_ack() {
                 Ok(offset) => {
+                    let counts = counts();
+                    if !counts && self.identity.is_some() {
+                        return ShipEnd::ConnectionLost;
+                    }
                     let batch = self.unanswered.pop_front().expect("an answer belongs to a request");
-                    lock(ledger).acknowledge(&batch, offset);
-                    on_ack();
+                    if counts {
+                        lock(ledger).acknowledge(&batch, offset);
+                    }
                 }
                 Err(ProduceFailure::Closed(_)) => return ShipEnd::ConnectionLost,
-                Err(ProduceFailure::Refused(code)) => panic!("{}: {}", self.name, error_name(code)),
+                Err(ProduceFailure::Refused(code)) => return ShipEnd::Refused(code),
             }
         }
     }

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use rustix::fs::{Advice, fadvise, fdatasync};
 
+use crate::conformance::say;
+
 /// Makes the kernel forget the pages of a file. False, after a line on standard error, where it does not (a file
 /// system in memory) or where there is no way to tell (`fincore` of util-linux).
 ///
@@ -19,11 +21,11 @@ pub fn evict(path: &Path) -> bool {
     match resident_bytes(path) {
         Some(0) => true,
         Some(bytes) => {
-            eprintln!("SKIPPED: {bytes} bytes of {} stay in memory", path.display());
+            say(&format!("skipped: {bytes} bytes of {} stay in memory", path.display()));
             false
         }
         None => {
-            eprintln!("SKIPPED: no fincore here to tell whether {} is in memory", path.display());
+            say(&format!("skipped: no fincore here to tell whether {} is in memory", path.display()));
             false
         }
     }

@@ -5,6 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::output::Output;
@@ -57,7 +58,8 @@ impl Process {
         let pidfd = pidfd_open(self.pid(), PidfdFlags::empty())?;
         let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
         let mut interest = [PollFd::new(&pidfd, PollFlags::IN)];
-        if poll(&mut interest, Some(&limit))? == 0 {
+        // A wait ends early when this process is stopped and continued.
+        if retry_on_intr(|| poll(&mut interest, Some(&limit)))? == 0 {
             return Ok(None);
         }
         self.reap().map(Some)

@@ -70,7 +70,7 @@ impl RawConnection {
     /// When the connection ends in the middle of a frame, or nothing comes for a long time.
     pub fn receive_frame(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut length = [0; 4];
-        match self.stream.read(&mut length) {
+        match self.read(&mut length) {
             Ok(0) => return Ok(None),
             Ok(read) => self.stream.read_exact(&mut length[read..])?,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
@@ -90,10 +90,20 @@ impl RawConnection {
     /// # Errors
     /// When the broker neither sends nor closes for a long time.
     pub fn is_closed_by_broker(&mut self) -> io::Result<bool> {
-        match self.stream.read(&mut [0]) {
+        match self.read(&mut [0]) {
             Ok(read) => Ok(read == 0),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(true),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A read with a time limit ends early when the process is stopped and continued, by a debugger or a frozen machine.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
         }
     }
 

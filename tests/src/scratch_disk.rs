@@ -1,16 +1,26 @@
-//! A small file system of its own for a data directory, to fill it up or make it read-only.
+//! A small file system of its own for a data directory, to fill it up, make it read-only, or cut its power.
 //!
 //! Mounting needs root; elsewhere the scenario says aloud that it is skipped.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+/// Stops a file system as a power cut does: nothing more reaches the disk, the journal neither
+/// (`EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`).
+const SHUTDOWN: &str = "import fcntl, os, struct, sys\n\
+                        disk = os.open(sys.argv[1], os.O_RDONLY)\n\
+                        os.write(1, b'.')\n\
+                        os.read(0, 1)\n\
+                        fcntl.ioctl(disk, 0x8004587D, struct.pack('I', 2))";
 
 /// A mounted file system; dropping it unmounts it.
 #[derive(Debug)]
 pub struct ScratchDisk {
     mount_point: PathBuf,
+    mount_options: Vec<String>,
     _folder: TempDir,
 }
 
@@ -24,7 +34,7 @@ impl ScratchDisk {
         Self::mount(|_| true, |_| ["-t", "tmpfs", "-o", &size, "sendlog-test"].map(str::to_owned).to_vec())
     }
 
-    /// An ext4 file system of this size in a file, which runs full in its own ways.
+    /// An ext4 file system of this size in a file: it runs full in its own ways, and its power can be cut.
     ///
     /// # Panics
     /// When no temporary directory can be made.
@@ -44,12 +54,12 @@ impl ScratchDisk {
         let folder = TempDir::with_prefix("sendlog-disk-").expect("a temporary directory can be made");
         let (image, mount_point) = (folder.path().join("image"), folder.path().join("mounted"));
         std::fs::create_dir(&mount_point).expect("a folder can be made in it");
-        let mounted = prepare(&image) && runs(Command::new("mount").args(options(&image)).arg(&mount_point));
-        if !mounted {
+        let mount_options = options(&image);
+        if !prepare(&image) || !runs(Command::new("mount").args(&mount_options).arg(&mount_point)) {
             eprintln!("skipped: no file system can be mounted here");
             return None;
         }
-        Some(Self { mount_point, _folder: folder })
+        Some(Self { mount_point, mount_options, _folder: folder })
     }
 
     /// Where it is mounted.
@@ -64,6 +74,52 @@ impl ScratchDisk {
     pub fn make_read_only(&self) {
         let remounted = runs(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.mount_point));
         assert!(remounted, "{} can be made read-only", self.mount_point.display());
+    }
+
+    /// A switch that is ready to cut its power; `None`, with a word on standard error, where that cannot be done.
+    pub fn power_switch(&self) -> Option<PowerSwitch> {
+        let mut command = Command::new("python3");
+        command.args(["-c", SHUTDOWN]).arg(&self.mount_point);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let is_ready = |child: &mut Child| {
+            let mut ready = [0];
+            child.stdout.as_mut().is_some_and(|stdout| stdout.read_exact(&mut ready).is_ok())
+        };
+        let ready = child.ok().and_then(|mut child| is_ready(&mut child).then_some(child));
+        if ready.is_none() {
+            eprintln!("skipped: the power of a file system cannot be cut here");
+        }
+        ready.map(|child| PowerSwitch { child })
+    }
+
+    /// Gives it power again, with what was on the disk.
+    ///
+    /// # Panics
+    /// When a file is open, or the file system is broken.
+    pub fn restore_power(&self) {
+        let unmounted = runs(Command::new("umount").arg(&self.mount_point));
+        assert!(unmounted, "{} is in use", self.mount_point.display());
+        let mounted = runs(Command::new("mount").args(&self.mount_options).arg(&self.mount_point));
+        assert!(mounted, "{} is there again", self.mount_point.display());
+    }
+}
+
+/// Cuts the power of a [`ScratchDisk`].
+#[derive(Debug)]
+pub struct PowerSwitch {
+    child: Child,
+}
+
+impl PowerSwitch {
+    /// From now on nothing reaches the disk, as after a power cut; what was not synced is gone.
+    ///
+    /// # Panics
+    /// When the file system goes on.
+    pub fn cut(mut self) {
+        // Its end is the signal.
+        drop(self.child.stdin.take());
+        let ended = self.child.wait().expect("a child process can be waited for");
+        assert!(ended.success(), "ext4 can be shut down");
     }
 }
 

@@ -185,7 +185,9 @@ impl Trace {
     /// How many bytes were written to files whose path ends like this.
     pub fn bytes_written(&self, path_end: &str) -> usize {
         let writes = self.events.iter().filter(|event| event.returns(WRITES, path_end));
-        writes.filter_map(|event| event.result.as_deref()?.split_whitespace().next()?.parse::<usize>().ok()).sum()
+        writes
+            .filter_map(|event| event.result.as_deref()?.split_whitespace().next()?.parse::<usize>().ok())
+            .sum()
     }
 
     fn parse(output: &str) -> Self {
@@ -204,8 +206,7 @@ impl Trace {
                     Some((arguments, _)) => (arguments, None),
                     None => rest.rsplit_once(" = ").map_or((rest, None), |(a, r)| (a, Some(r))),
                 };
-                let event =
-                    Event { call: call.to_owned(), arguments: arguments.to_owned(), result: None };
+                let event = Event { call: call.to_owned(), arguments: arguments.to_owned(), result: None };
                 trace.events.push(event.clone());
                 match result {
                     Some(result) => trace.events.push(event.returned(result.to_owned())),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::conformance::say;
 use crate::process::Process;
 
 /// Ends a test whose strace neither attaches nor ends.
@@ -48,13 +49,13 @@ impl SyscallTrace {
         let strace = match Process::spawn(&mut command) {
             Ok(strace) => strace,
             Err(error) => {
-                eprintln!("SKIPPED: no strace, so the proof by system calls is left out ({error})");
+                say(&format!("skipped: no strace, so the proof by system calls is left out ({error})"));
                 return None;
             }
         };
         let attached = |text: &str| text.contains("attached").then_some(());
         if strace.stderr().wait_for(STRACE_LIMIT, attached).is_none() {
-            eprintln!("SKIPPED: strace cannot trace here: {}", strace.stderr().text());
+            say(&format!("skipped: strace cannot trace here: {}", strace.stderr().text()));
             return None;
         }
         Some(Self { strace, folder })

@@ -97,7 +97,7 @@ pub fn append(client: &mut WireClient, topic: &str, partition: i32, batches: &[B
 
 /// A partition to fetch from.
 #[derive(Clone, Debug)]
-pub struct From<'a> {
+pub struct FetchFrom<'a> {
     /// Of this topic.
     pub topic: &'a Topic,
     /// Its number.
@@ -127,7 +127,7 @@ impl Default for FetchLimits {
 }
 
 /// The request that fetches from these partitions, in this order.
-pub fn fetch_request(from: &[From<'_>], limits: FetchLimits) -> FetchRequest {
+pub fn fetch_request(from: &[FetchFrom<'_>], limits: FetchLimits) -> FetchRequest {
     let mut topics: Vec<FetchTopic> = Vec::new();
     for wanted in from {
         let partition = FetchPartition {
@@ -158,7 +158,7 @@ pub fn partitions(response: FetchResponse<Bytes>) -> Vec<PartitionData<Bytes>> {
 ///
 /// # Panics
 /// When the broker does not answer.
-pub fn fetch(client: &mut WireClient, from: From<'_>, limits: FetchLimits) -> PartitionData<Bytes> {
+pub fn fetch(client: &mut WireClient, from: FetchFrom<'_>, limits: FetchLimits) -> PartitionData<Bytes> {
     let response = client.call(FETCH_VERSION, &fetch_request(&[from], limits));
     partitions(response).into_iter().next().expect("an answer for the partition")
 }

@@ -9,7 +9,7 @@ use sendlog_protocol::messages::{MetadataRequest, MetadataRequestTopic, ProduceR
 use sendlog_tests::sample_batches;
 use sendlog_tests::syscall_trace::SyscallTrace;
 use sendlog_tests::wire_client::{Due, WireClient};
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From, PRODUCE_VERSION, Topic};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits, PRODUCE_VERSION, Topic};
 use sendlog_tests::{Broker, BrokerOptions};
 
 /// Checks the frame that answers one of the pipelined requests.
@@ -59,7 +59,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn fetch(&mut self, topic: &Topic, offset: i64) {
-        let from = From { topic, partition: 0, offset, max_bytes: 1 };
+        let from = FetchFrom { topic, partition: 0, offset, max_bytes: 1 };
         let request = wire_requests::fetch_request(&[from], FetchLimits::default());
         let (due, frame) = self.client.frame(FETCH_VERSION, &request);
         self.frames.extend_from_slice(&frame);

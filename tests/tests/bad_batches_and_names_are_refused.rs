@@ -6,8 +6,8 @@ use std::fs;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    MetadataRequest, MetadataRequestTopic, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    TopicProduceData,
+    CreatePartitionsRequest, CreatePartitionsTopic, MetadataRequest, MetadataRequestTopic,
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
 use sendlog_protocol::records::{
     Attributes, BATCH_HEADER_SIZE, BatchBuilder, Compression, NewRecord, ProducerStamp,
@@ -296,6 +296,95 @@ fn a_bad_batch_without_acks_closes_the_connection() {
         let code = response.responses[0].partition_responses[0].error_code;
         assert_eq!(code, ErrorCode::InvalidRequiredAcks.code(), "acks {acks}");
     }
+    canary.expect_unharmed(&broker);
+}
+
+#[test]
+fn size_limits_hold_to_the_byte() {
+    let limit = "sendlog.decompressed.batch.bytes.max=100000";
+    let broker = Broker::start(BrokerOptions::with_args(["--set", limit]));
+    let mut client = WireClient::connect(broker.address());
+    let batch = sample_batches::batch(1, 1, 5000);
+    let (fits, over) = (batch.len().to_string(), (batch.len() - 1).to_string());
+    wire_requests::create_topic(&mut client, "fits", 1, &[("max.message.bytes", &fits)]);
+    wire_requests::create_topic(&mut client, "over", 1, &[("max.message.bytes", &over)]);
+    assert_eq!(answer(&mut client, 12, "fits", Some(batch.clone())).error_code, 0);
+    assert_eq!(answer(&mut client, 12, "over", Some(batch)).error_code, ErrorCode::MessageTooLarge.code());
+
+    let records_bytes =
+        |value_bytes| sample_batches::uniform(value_bytes, Compression::None).len() - BATCH_HEADER_SIZE;
+    let at_limit = 100_000 - (records_bytes(99_000) - 99_000);
+    assert_eq!(records_bytes(at_limit), 100_000);
+    for compression in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+        let produce = |client: &mut WireClient, value_bytes| {
+            let batch = sample_batches::uniform(value_bytes, compression);
+            let topic = format!("unpacked-{}", compression.name());
+            answer(client, 12, &topic, Some(batch)).error_code
+        };
+        wire_requests::create_topic(&mut client, &format!("unpacked-{}", compression.name()), 1, &[]);
+        assert_eq!(produce(&mut client, at_limit), 0, "{compression:?}");
+        assert_eq!(produce(&mut client, at_limit + 1), ErrorCode::MessageTooLarge.code(), "{compression:?}");
+    }
+}
+
+/// Timestamps from before 1970, at the ends of the number range, and none at all: refused or stored, and then looked up
+/// without harm.
+#[test]
+fn odd_timestamps_are_refused_or_served() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    for timestamp_type in ["CreateTime", "LogAppendTime"] {
+        wire_requests::create_topic(
+            &mut client,
+            timestamp_type,
+            1,
+            &[("message.timestamp.type", timestamp_type)],
+        );
+        let good = sample_batches::small(Compression::None);
+        let mut appended = 0;
+        for odd in [i64::MIN, i64::MIN + 1, -2, -1, 0, 1, i64::MAX - 1, i64::MAX] {
+            for is_lying in [false, true] {
+                let batch = with_header(&good, |header| {
+                    header.base_timestamp = odd;
+                    header.max_timestamp = if is_lying { !odd } else { odd };
+                });
+                let code = answer(&mut client, 12, timestamp_type, Some(batch)).error_code;
+                let expected = [ErrorCode::None.code(), ErrorCode::InvalidTimestamp.code()];
+                assert!(expected.contains(&code), "{timestamp_type} {odd}: error {code}");
+                appended += if code == 0 { 2 } else { 0 };
+            }
+        }
+        assert_eq!(end_offset(&mut client, timestamp_type), appended);
+        assert!(4 < appended, "timestamps in the past are legal");
+        for sought in [i64::MIN, -3, -2, -1, 0, 1, i64::MAX] {
+            let request = wire_requests::list_offsets_request(timestamp_type, 0, sought);
+            let found = &client.call(10, &request).topics[0].partitions[0];
+            assert!(found.offset <= appended, "{timestamp_type} {sought}: offset {}", found.offset);
+        }
+    }
+    canary.expect_unharmed(&broker);
+}
+
+#[test]
+fn absurd_numbers_of_partitions_are_refused() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    wire_requests::create_topic(&mut client, "grows", 1, &[]);
+    let before = vitals::memory(broker.process_id());
+    for count in [i32::MIN, -2, 0, 100_001, i32::MAX] {
+        let request = wire_requests::create_topic_request("many", count, &[]);
+        let created = client.call(CREATE_TOPICS_VERSION, &request).topics.remove(0);
+        let refused = [ErrorCode::InvalidPartitions.code(), ErrorCode::PolicyViolation.code()];
+        assert!(refused.contains(&created.error_code), "{count}: error {}", created.error_code);
+        let topic = CreatePartitionsTopic { name: "grows".to_owned(), count, assignments: None };
+        let request = CreatePartitionsRequest { topics: vec![topic], ..CreatePartitionsRequest::default() };
+        let grown = client.call(3, &request).results.remove(0);
+        assert!(refused.contains(&grown.error_code), "{count}: error {}", grown.error_code);
+    }
+    let grown = vitals::memory(broker.process_id()).resident_peak.saturating_sub(before.resident);
+    assert!(grown < 8 * MIB, "memory grew by {grown} bytes");
     canary.expect_unharmed(&broker);
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sendlog_protocol::messages::{DescribeClusterRequest, MetadataRequest};
 use sendlog_tests::broker_binary;
+use sendlog_tests::conformance::say;
 use sendlog_tests::process::Process;
 use sendlog_tests::wire_client::WireClient;
 use tempfile::TempDir;
@@ -69,7 +70,7 @@ fn each_client_is_told_the_address_it_dialled() {
 #[test]
 fn ipv6_clients_are_told_an_ipv6_address_and_ipv4_ones_an_ipv4_address() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        eprintln!("SKIPPED: no IPv6 here");
+        say("skipped: no IPv6 here");
         return;
     }
     let broker = Listening::on("[::]:0", &[]);

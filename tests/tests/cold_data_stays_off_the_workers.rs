@@ -8,7 +8,7 @@ use sendlog_tests::page_cache;
 use sendlog_tests::sample_batches;
 use sendlog_tests::syscall_trace::{self, Syscall, SyscallTrace};
 use sendlog_tests::wire_client::WireClient;
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From, Topic};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits, Topic};
 use sendlog_tests::{Broker, BrokerOptions};
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ impl Scene {
     }
 
     fn fetch_hot(&mut self) {
-        let from = From { topic: &self.hot, partition: 0, offset: 0, max_bytes: i32::MAX };
+        let from = FetchFrom { topic: &self.hot, partition: 0, offset: 0, max_bytes: i32::MAX };
         let data = wire_requests::fetch(&mut self.client, from, FetchLimits::default());
         assert!(50_000 < wire_requests::records(&data).len());
     }
@@ -64,7 +64,7 @@ impl Scene {
 }
 
 fn cold_request(topic: &Topic) -> sendlog_protocol::messages::FetchRequest {
-    let from = From { topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+    let from = FetchFrom { topic, partition: 0, offset: 0, max_bytes: i32::MAX };
     wire_requests::fetch_request(&[from], FetchLimits::default())
 }
 

@@ -1,16 +1,21 @@
 //! Many connections at once, idle, half-finished or gone: memory and descriptors stay within their limits, and whoever
 //! behaves is served.
 
+use std::io::Read as _;
 use std::net::Shutdown;
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sendlog_protocol::messages::ApiVersionsRequest;
 use sendlog_tests::canary::Canary;
+use sendlog_tests::conformance::say;
+use sendlog_tests::process::Process;
 use sendlog_tests::wire_client::{ANSWER_LIMIT, WireClient};
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From};
-use sendlog_tests::{Broker, BrokerOptions, sample_batches, vitals};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits};
+use sendlog_tests::{Broker, BrokerOptions, broker_binary, sample_batches, vitals};
+use tempfile::TempDir;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -69,7 +74,7 @@ fn two_thousand_idle_connections_cost_little() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     if setrlimit(Resource::Nofile, raised).is_err() || limit.maximum.is_some_and(|maximum| maximum < 2500) {
-        eprintln!("SKIPPED: no {CONNECTIONS} descriptors to be had here: {limit:?}");
+        say(&format!("skipped: no {CONNECTIONS} descriptors to be had here: {limit:?}"));
         return;
     }
     let broker = Broker::start(BrokerOptions::default());
@@ -103,7 +108,7 @@ fn connections_over_the_limit_are_not_served_until_one_leaves() {
     let mut served: Vec<_> = (0..5).map(|_| connect()).collect();
     let mut excess = WireClient::connect(broker.address());
     excess.expect_close();
-    broker.wait_for_log("max.connections reached");
+    broker.wait_for_log("max.connections is reached");
     for client in &mut served {
         client.call(0, &ApiVersionsRequest::default());
     }
@@ -158,7 +163,7 @@ fn readers_that_take_nothing_are_let_go() {
     let stalled: Vec<_> = (0..16)
         .map(|_| {
             let mut reader = WireClient::connect_with_receive_buffer(broker.address(), 4096);
-            let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+            let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
             reader.send(FETCH_VERSION, &wire_requests::fetch_request(&[from], FetchLimits::default()));
             reader
         })
@@ -201,4 +206,123 @@ fn requests_without_end_are_not_taken_without_end() {
     assert!(grown < 16 * MIB, "memory grew by {grown} bytes");
     client.stream().shutdown(Shutdown::Both).expect("the connection stands");
     canary.expect_unharmed(&broker);
+}
+
+/// The same partition a hundred thousand times in one waiting fetch, by several clients: a wait must not cost the
+/// product of their numbers when it ends.
+#[test]
+fn waits_for_the_same_partition_many_times_over_end_quickly() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "again", 1, &[]);
+    let from = vec![FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: 1 }; 100_000];
+    let limits = FetchLimits { max_wait_ms: 200, min_bytes: i32::MAX, max_bytes: i32::MAX };
+    let request = wire_requests::fetch_request(&from, limits);
+    let mut waiting: Vec<_> = (0..6)
+        .map(|_| {
+            let mut client = WireClient::connect(broker.address());
+            let due = client.send(FETCH_VERSION, &request);
+            (client, due)
+        })
+        .collect();
+    canary.sing();
+    for (client, due) in &mut waiting {
+        assert!(!wire_requests::partitions(client.receive(due)).is_empty());
+        canary.sing();
+    }
+    canary.expect_unharmed(&broker);
+}
+
+#[test]
+fn readers_that_leave_in_the_middle_of_an_answer_are_forgotten() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "half-read", 1, &[]);
+    let batches: Vec<_> = (0..12).map(|seed| sample_batches::batch(seed, 1, 900_000)).collect();
+    wire_requests::append(&mut client, "half-read", 0, &batches);
+    let base_line = vitals::descriptors(broker.process_id());
+    for round in 0..30 {
+        let mut reader = WireClient::connect_with_receive_buffer(broker.address(), 16 << 10);
+        let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+        reader.send(FETCH_VERSION, &wire_requests::fetch_request(&[from], FetchLimits::default()));
+        reader.stream().read_exact(&mut [0; 20_000]).expect("the answer begins");
+        if round % 2 == 0 {
+            reader.reset();
+        }
+    }
+    expect_base_line(&broker, &mut canary, base_line);
+    canary.expect_unharmed(&broker);
+}
+
+/// A stop does not wait for those who make everybody wait.
+#[test]
+fn a_stop_is_clean_whoever_is_connected() {
+    let broker_options = BrokerOptions::with_args(["--set", "sendlog.shutdown.timeout.ms=500"]);
+    let mut broker = Broker::start(broker_options);
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "stop", 1, &[]);
+    let batches: Vec<_> = (0..12).map(|seed| sample_batches::batch(seed, 1, 900_000)).collect();
+    let end = wire_requests::append(&mut client, "stop", 0, &batches);
+    let from = |offset| FetchFrom { topic: &topic, partition: 0, offset, max_bytes: i32::MAX };
+
+    let mut half_sent = WireClient::connect(broker.address());
+    half_sent.send_bytes(b"\0\x10\0\0half of a frame").expect("the broker takes it");
+    let mut stalled = WireClient::connect_with_receive_buffer(broker.address(), 4096);
+    stalled.send(FETCH_VERSION, &wire_requests::fetch_request(&[from(0)], FetchLimits::default()));
+    stalled.stream().peek(&mut [0]).expect("the answer begins");
+    let mut waiting = WireClient::connect(broker.address());
+    let long = FetchLimits { max_wait_ms: i32::MAX, ..FetchLimits::default() };
+    let due = waiting.send(FETCH_VERSION, &wire_requests::fetch_request(&[from(end)], long));
+    client.call(0, &ApiVersionsRequest::default());
+
+    let status = broker.terminate();
+    assert!(status.success(), "{status:?}: {}", broker.stderr().text());
+    broker.wait_for_log("the next start needs no recovery");
+    // The fetch that waited was read, or else its connection is closed without an answer.
+    if let Ok(Some(frame)) = waiting.receive_frame() {
+        assert_eq!(wire_requests::partitions(due.decode(frame)).len(), 1);
+    }
+    half_sent.expect_close();
+}
+
+/// Fewer descriptors than `max.connections` allows for, as in many containers: connections must leave storage the ones
+/// that it needs.
+#[test]
+fn connections_leave_descriptors_for_storage() {
+    let data_dir = TempDir::with_prefix("sendlog-").expect("a temporary directory can be made");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256 && exec \"$@\"", "sh"]).arg(broker_binary::path());
+    limited.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir.path().join("data"));
+    let broker = Process::spawn(&mut limited).expect("sh runs");
+    let address = broker.stdout().wait_for(ANSWER_LIMIT, |text| {
+        let (complete, _) = text.rsplit_once('\n')?;
+        complete.lines().find_map(|line| line.trim_start().strip_prefix("address "))?.trim().parse().ok()
+    });
+    let address = address.unwrap_or_else(|| panic!("the broker is not ready: {}", broker.stderr().text()));
+
+    let mut canary = Canary::at(address);
+    let mut client = WireClient::connect(address);
+    let crowd: Vec<_> = (0..400).map(|_| WireClient::connect(address)).collect();
+    // By now the broker has accepted all that it is going to.
+    canary.sing();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let topic = wire_requests::create_topic(&mut client, name, 1, &[]);
+        wire_requests::append(&mut client, name, 0, &[sample_batches::batch(1, 1, 100)]);
+        let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+        let data = wire_requests::fetch(&mut client, from, FetchLimits::default());
+        assert!(!wire_requests::records(&data).is_empty(), "{name} can be read");
+        canary.sing();
+    }
+    drop(crowd);
+    vitals::eventually(
+        "newcomers are served again",
+        || canary.sing(),
+        || {
+            let mut newcomer = WireClient::connect(address);
+            newcomer.send(0, &ApiVersionsRequest::default());
+            matches!(newcomer.receive_frame(), Ok(Some(_)))
+        },
+    );
 }

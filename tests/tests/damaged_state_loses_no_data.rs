@@ -39,6 +39,8 @@ impl Picture {
 struct Original {
     folder: TempDir,
     picture: Picture,
+    /// The last batch of an idempotent producer, and its offset.
+    numbered: (Bytes, i64),
 }
 
 impl Original {
@@ -60,15 +62,15 @@ impl Original {
                 kafka = Kafka::open(broker.address());
             }
         }
-        for sequence in 0..3 {
-            kafka.produce("other", &batches::numbered(producer, sequence, &["x"]));
-        }
+        let numbered = [0, 1, 2].map(|sequence| batches::numbered(producer, sequence, &["x"]));
+        let numbered = numbered.map(|batch| (kafka.produce("other", &batch), batch));
         let picture = Picture::of(&broker);
         match end {
             End::Killed => broker.kill(),
             End::Stopped => _ = broker.terminate(),
         }
-        Self { folder, picture }
+        let [_, _, (offset, last)] = numbered;
+        Self { folder, picture, numbered: (last, offset) }
     }
 
     /// All files but the segments themselves, relative to the data directory.
@@ -88,7 +90,9 @@ impl Original {
         let segments = data_files::segments(&copy, "t-0");
         let outcome = match Broker::try_start(on(self.folder.path(), name)) {
             Ok(broker) => {
-                assert_eq!(Picture::of(&broker), self.picture, "{} {how}", damaged.display());
+                let name = format!("{} {how}", damaged.display());
+                assert_eq!(Picture::of(&broker), self.picture, "{name}");
+                self.producers_are_known(&broker, &name);
                 Outcome::AllThere
             }
             Err(refusal) => {
@@ -101,6 +105,19 @@ impl Original {
         };
         assert_eq!(data_files::segments(&copy, "t-0"), segments, "{} {how}", damaged.display());
         outcome
+    }
+}
+
+impl Original {
+    /// A retry gets the offset it had; and a new producer is a new one: with an id that is given out twice its records
+    /// would pass for duplicates of the other's, acknowledged and not there.
+    fn producers_are_known(&self, broker: &Broker, name: &str) {
+        let mut kafka = Kafka::open(broker.address());
+        let end = kafka.offset("other", -1);
+        let (batch, offset) = &self.numbered;
+        assert_eq!(kafka.produce("other", batch), *offset, "{name}: a retry is a duplicate");
+        let first = batches::numbered(kafka.init_producer(), 0, &["of a new producer"]);
+        assert_eq!(kafka.produce("other", &first), end, "{name}: a new producer's record is appended");
     }
 }
 
@@ -159,24 +176,30 @@ fn every_state_file(end: End) {
     }
 }
 
+/// Something that happens to a file.
+type Damage = (&'static str, fn(&Path));
+
+const INDEX_DAMAGES: [Damage; 5] = [
+    ("lost", |path| fs::remove_file(path).expect("it is there")),
+    ("empty", |path| data_files::truncate(path, 0)),
+    ("zeros", |path| fs::write(path, vec![0; 4096]).expect("it can be written")),
+    ("ones", |path| fs::write(path, vec![0xff; 4095]).expect("it can be written")),
+    ("plausible and wrong", |path| fs::write(path, plausible()).expect("it can be written")),
+];
+
 /// Index files are a cache: whatever is in them, the answers are the same, and no start is refused.
 #[test]
 fn index_files_may_hold_anything() {
     for end in [End::Killed, End::Stopped] {
         let original = Original::after(end);
-        let indexes: Vec<PathBuf> = original.state_files().into_iter().filter(|path| is_index(path)).collect();
+        let files = original.state_files();
+        let indexes: Vec<&PathBuf> =
+            files.iter().filter(|path| path.starts_with("t-0") && is_index(path)).collect();
         assert!(6 < indexes.len(), "{indexes:?}");
-        // Of the first, a middle and the last segment.
-        let of_segments = [0, indexes.len() / 2 & !1, indexes.len() - 2].map(|first| &indexes[first..first + 2]);
-        for index in of_segments.into_iter().flatten() {
-            let damages: [(&str, fn(&Path)); 5] = [
-                ("lost", |path| fs::remove_file(path).expect("it is there")),
-                ("empty", |path| data_files::truncate(path, 0)),
-                ("zeros", |path| fs::write(path, vec![0; 4096]).expect("it can be written")),
-                ("ones", |path| fs::write(path, vec![0xff; 4095]).expect("it can be written")),
-                ("plausible and wrong", |path| fs::write(path, plausible()).expect("it can be written")),
-            ];
-            for (how, damage) in damages {
+        // Both of the first, a middle and the last segment.
+        let segments: Vec<_> = indexes.chunks(2).collect();
+        for index in [0, segments.len() / 2, segments.len() - 1].iter().flat_map(|at| segments[*at]) {
+            for (how, damage) in INDEX_DAMAGES {
                 let outcome = original.survives(index, how, damage);
                 assert_eq!(outcome, Outcome::AllThere, "{end:?} {} {how}", index.display());
             }
@@ -194,7 +217,8 @@ fn plausible() -> Vec<u8> {
 fn all_indexes_may_be_lost_at_once() {
     for end in [End::Killed, End::Stopped] {
         let original = Original::after(end);
-        let indexes: Vec<PathBuf> = original.state_files().into_iter().filter(|path| is_index(path)).collect();
+        let indexes: Vec<PathBuf> =
+            original.state_files().into_iter().filter(|path| is_index(path)).collect();
         let outcome = original.survives(Path::new(""), "all indexes lost", |root| {
             indexes.iter().for_each(|index| fs::remove_file(root.join(index)).expect("it is there"));
         });
@@ -202,11 +226,50 @@ fn all_indexes_may_be_lost_at_once() {
     }
 }
 
+/// A segment that is gone takes no other with it: all the rest keeps its offsets, or the start is refused with the name of
+/// what is missing.
+#[test]
+fn a_lost_segment_takes_no_other_with_it() {
+    for end in [End::Killed, End::Stopped] {
+        let original = Original::after(end);
+        let root = original.folder.path().join("copy");
+        data_files::copy(&original.folder.path().join("original"), &root);
+        let segments = data_files::segments(&root, "t-0");
+        let lost = &segments[segments.len() / 3];
+        fs::remove_file(lost).expect("it is there");
+        match Broker::try_start(on(original.folder.path(), "copy")) {
+            Ok(broker) => everything_else_is_readable(&broker, &original.picture.log, lost),
+            Err(refusal) => {
+                let path = lost.display().to_string();
+                assert!(refusal.stderr.contains(&path), "{path} should be in:\n{}", refusal.stderr);
+            }
+        }
+    }
+}
+
+fn everything_else_is_readable(broker: &Broker, log: &[Bytes], lost: &Path) {
+    let mut kafka = Kafka::open(broker.address());
+    let base = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()?.parse::<i64>().ok());
+    let lost = base(lost).expect("it is named after its base offset");
+    let segments = data_files::segments(broker.data_dir(), "t-0");
+    let next = segments.iter().filter_map(|path| base(path)).find(|base| lost < *base).expect("a later one");
+    let header = |batch: &Bytes| batches::header(batch).base_offset;
+    let behind: Vec<Bytes> = log.iter().filter(|batch| next <= header(batch)).cloned().collect();
+    assert_eq!(kafka.read_from(TOPIC, 0, next), behind);
+    let before = kafka.fetch(TOPIC, 0, lost - 1).expect("it is answered");
+    assert_eq!(
+        (before.error_code, before.batches),
+        (0, vec![log[usize::try_from(lost - 1).expect("an offset")].clone()])
+    );
+    assert_eq!(kafka.produce(TOPIC, &batches::of(&["next"])), RECORDS, "nothing is renumbered");
+}
+
 /// Files that are not the broker's are no reason to stop, and are not removed.
 #[test]
 fn files_of_others_are_left_alone() {
     let original = Original::after(End::Killed);
-    let names = ["lost+found", "t-0/notes.txt", "t-0/00000000000000000000.log.bak", "t-0/.swp", "t-/x", "-0/x"];
+    let names =
+        ["lost+found", "t-0/notes.txt", "t-0/00000000000000000000.log.bak", "t-0/.swp", "t-/x", "-0/x"];
     let outcome = original.survives(Path::new(""), "files of others", |root| {
         for name in names {
             let path = root.join(name);

@@ -34,15 +34,17 @@ fn fails_at(calls: &str, error: &str) {
     kafka.create_topic(TOPIC, 1, &[]);
     kafka.create_topic("other", 1, &[]);
     let producer = kafka.init_producer();
-    let acknowledged: Vec<Bytes> =
-        (0..20).map(|sequence| batches::numbered(producer, sequence, &[format!("safe {sequence}")])).collect();
+    let acknowledged: Vec<Bytes> = (0..20)
+        .map(|sequence| batches::numbered(producer, sequence, &[format!("safe {sequence}")]))
+        .collect();
     for (expected, batch) in (0..).zip(&acknowledged) {
         assert_eq!(kafka.produce(TOPIC, batch), expected);
     }
     kafka.produce("other", &batches::of(&["safe too"]));
 
     let inject = format!("inject={calls}:error={error}");
-    let mut strace = Strace::attach(&broker, ["-e", "trace=fdatasync,pwritev,pwrite64,pwritev2", "-e", &inject]);
+    let mut strace =
+        Strace::attach(&broker, ["-e", "trace=fdatasync,pwritev,pwrite64,pwritev2", "-e", &inject]);
     let mut others: Vec<Kafka> = (0..3).map(|_| Kafka::open(broker.address())).collect();
     let waiting = batches::numbered(producer, 20, &["unlucky"]);
     send(&mut kafka, TOPIC, &waiting);
@@ -114,8 +116,7 @@ fn a_failed_sync_in_the_background_stops_it_too() {
     kafka.produce(TOPIC, &batches::of(&["synced in the background"]));
     synced.wait_until(|trace| 0 < trace.count(SYNCS, ".log"));
     synced.detach();
-    let mut strace =
-        Strace::attach(&broker, ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"]);
+    let mut strace = Strace::attach(&broker, ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"]);
     send(&mut kafka, TOPIC, &batches::of(&["acknowledged from memory"]));
     assert_eq!(broker.wait_for_exit().code(), Some(1));
     strace.finish();

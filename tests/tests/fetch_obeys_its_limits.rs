@@ -10,7 +10,7 @@ use sendlog_tests::sample_batches;
 use sendlog_tests::syscall_trace::SyscallTrace;
 use sendlog_tests::vitals;
 use sendlog_tests::wire_client::{Due, WireClient};
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From, Topic};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits, Topic};
 use sendlog_tests::{Broker, BrokerOptions};
 
 /// Records in each batch of these tests.
@@ -44,7 +44,7 @@ impl Scene {
         let topic = &self.topic;
         let from: Vec<_> = from
             .iter()
-            .map(|&(partition, offset, max_bytes)| From { topic, partition, offset, max_bytes })
+            .map(|&(partition, offset, max_bytes)| FetchFrom { topic, partition, offset, max_bytes })
             .collect();
         let limits = FetchLimits { max_bytes, ..FetchLimits::default() };
         let response = self.client.call(version, &wire_requests::fetch_request(&from, limits));
@@ -130,7 +130,7 @@ fn offsets_out_of_range_are_errors_and_the_end_is_not() {
     ] {
         // An error is answered at once, however long the fetch would wait.
         let max_wait_ms = if code == ErrorCode::None { 1 } else { LONG_WAIT_MS };
-        let from = From { topic: &scene.topic, partition: 0, offset, max_bytes: i32::MAX };
+        let from = FetchFrom { topic: &scene.topic, partition: 0, offset, max_bytes: i32::MAX };
         let limits = FetchLimits { max_wait_ms, ..FetchLimits::default() };
         let data = wire_requests::fetch(&mut scene.client, from, limits);
         assert_eq!(data.error_code, code.code(), "offset {offset}");
@@ -140,7 +140,7 @@ fn offsets_out_of_range_are_errors_and_the_end_is_not() {
 
 /// Sends a fetch from the end of both partitions that waits long, and returns once the broker has read it.
 fn park(scene: &Scene, waiting: &mut WireClient, version: i16, min_bytes: i32) -> Due<FetchRequest> {
-    let from = |partition| From { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };
+    let from = |partition| FetchFrom { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };
     let limits = FetchLimits { max_wait_ms: LONG_WAIT_MS, min_bytes, ..FetchLimits::default() };
     let (first, ask) = waiting.frame(2, &wire_requests::list_offsets_request("limits", 0, -1));
     let (due, fetch) = waiting.frame(version, &wire_requests::fetch_request(&[from(0), from(1)], limits));
@@ -168,18 +168,21 @@ fn a_waiting_fetch_is_woken_by_what_it_waits_for() {
     assert_eq!(batches, [1, 2], "the wait ends with all three, of both partitions");
 }
 
+/// On a broker to which nothing was ever appended, so that nothing else has a reason to wake up.
 #[test]
 fn a_fetch_that_waits_in_vain_returns_nothing_and_costs_nothing() {
-    let mut scene = Scene::new();
-    let trace = SyscallTrace::attach(scene.broker.process_id(), &[]);
-    let from = From { topic: &scene.topic, partition: 0, offset: 24, max_bytes: i32::MAX };
+    let broker = Broker::start(BrokerOptions::default());
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "in-vain", 1, &[]);
+    let trace = SyscallTrace::attach(broker.process_id(), &[]);
+    let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
     let limits = FetchLimits { max_wait_ms: 1500, ..FetchLimits::default() };
-    let data = wire_requests::fetch(&mut scene.client, from, limits);
+    let data = wire_requests::fetch(&mut client, from, limits);
     let calls = trace.map(SyscallTrace::finish).unwrap_or_default();
-    assert_eq!((data.error_code, data.high_watermark), (ErrorCode::None.code(), 24));
+    assert_eq!((data.error_code, data.high_watermark), (ErrorCode::None.code(), 0));
     assert!(wire_requests::records(&data).is_empty());
-    // Looking again every 10 ms would be 150 times as many as looking once.
-    assert!(calls.len() < 60, "{} system calls during a wait: {calls:?}", calls.len());
+    // Looking again every 50 ms would be 30 times, and several calls each time.
+    assert!(calls.len() < 40, "{} system calls during a wait: {calls:?}", calls.len());
 }
 
 #[test]
@@ -197,6 +200,40 @@ fn a_fetch_that_waits_on_a_deleted_topic_ends() {
         let codes: Vec<_> = data.iter().map(|data| data.error_code).collect();
         let acceptable = [code.code(), ErrorCode::UnknownTopicOrPartition.code()];
         assert!(codes.iter().any(|code| acceptable.contains(code)), "v{version}: errors {codes:?}");
+    }
+}
+
+/// There are no sessions (KIP-227 allows that): who asks for one is told 0, who has one is told to begin anew.
+#[test]
+fn every_fetch_is_a_full_one() {
+    let mut scene = Scene::new();
+    let from = FetchFrom { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
+    for (session_id, session_epoch, code) in [
+        (0, -1, ErrorCode::None),
+        (0, 0, ErrorCode::None),
+        (77, 1, ErrorCode::FetchSessionIdNotFound),
+        (-5, i32::MAX, ErrorCode::FetchSessionIdNotFound),
+    ] {
+        for version in [7, 12, 17] {
+            let full = wire_requests::fetch_request(std::slice::from_ref(&from), FetchLimits::default());
+            let response = scene.client.call(version, &FetchRequest { session_id, session_epoch, ..full });
+            assert_eq!((response.error_code, response.session_id), (code.code(), 0), "session {session_id}");
+            let expected = usize::from(code == ErrorCode::None);
+            assert_eq!(wire_requests::partitions(response).len(), expected);
+        }
+    }
+}
+
+/// A client that believes in another leader epoch is told so (KIP-320).
+#[test]
+fn leader_epochs_are_compared() {
+    let mut scene = Scene::new();
+    let from = FetchFrom { topic: &scene.topic, partition: 0, offset: 0, max_bytes: 1 };
+    for (epoch, code) in [(-1, ErrorCode::None), (i32::MAX, ErrorCode::UnknownLeaderEpoch)] {
+        let mut request = wire_requests::fetch_request(std::slice::from_ref(&from), FetchLimits::default());
+        request.topics[0].partitions[0].current_leader_epoch = epoch;
+        let data = wire_requests::partitions(scene.client.call(FETCH_VERSION, &request)).remove(0);
+        assert_eq!(data.error_code, code.code(), "epoch {epoch}");
     }
 }
 
@@ -243,7 +280,7 @@ fn absurd_wishes_are_answered_within_bounds() {
     );
     // Negative everything means nothing.
     let negative = FetchLimits { max_wait_ms: -1, min_bytes: -1, max_bytes: -1 };
-    let from = From { topic: &topic, partition: 0, offset: 1, max_bytes: -1 };
+    let from = FetchFrom { topic: &topic, partition: 0, offset: 1, max_bytes: -1 };
     assert!(wire_requests::records(&wire_requests::fetch(&mut client, from, negative)).is_empty());
     let grown = vitals::memory(broker.process_id()).resident_peak.saturating_sub(before);
     assert!(grown < 256 << 20, "memory grew by {grown} bytes");

@@ -9,7 +9,7 @@ use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest};
 use sendlog_tests::canary::Canary;
 use sendlog_tests::wire_client::{WireClient, raw_frame};
-use sendlog_tests::wire_requests::{self, PRODUCE_VERSION};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits, PRODUCE_VERSION};
 use sendlog_tests::{Broker, BrokerOptions, every_request, sample_batches, vitals};
 
 const MIB: u64 = 1 << 20;
@@ -193,6 +193,88 @@ fn a_request_that_stays_incomplete_is_given_up() {
         assert!(line.contains(&format!("stayed incomplete: {received} bytes")), "{line}");
     }
     expect_little_memory(&broker, before);
+    canary.expect_unharmed(&broker);
+}
+
+/// A byte now and then is no progress.
+#[test]
+fn a_request_that_trickles_in_is_given_up() {
+    let broker = Broker::start(BrokerOptions::with_args(["--set", "sendlog.frame.stall.timeout.ms=300"]));
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    client.send_bytes(b"\0\x10\0\0").expect("the broker takes it");
+    vitals::eventually(
+        "a trickle is given up",
+        || canary.sing(),
+        || client.send_bytes(b"\0").is_err() || client.has_input(),
+    );
+    client.expect_close();
+    let line = broker.wait_for_log(&format!("{} ", client.local_address()));
+    assert!(line.contains("stayed incomplete"), "{line}");
+    canary.expect_unharmed(&broker);
+}
+
+/// While earlier requests of the connection are served, the broker may not read on. The time of that is not the client's.
+#[test]
+fn a_request_that_waits_for_its_turn_is_not_given_up() {
+    let broker = Broker::start(BrokerOptions::with_args([
+        "--set",
+        "sendlog.frame.stall.timeout.ms=1000",
+        "--set",
+        "sendlog.inflight.requests.max=2",
+    ]));
+    let mut client = WireClient::connect(broker.address());
+    let topic = wire_requests::create_topic(&mut client, "turn", 1, &[]);
+    let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: 1 };
+    let long = FetchLimits { max_wait_ms: 2000, ..FetchLimits::default() };
+    let fetch = wire_requests::fetch_request(&[from], long);
+    // One is being answered and two are in the queue, so the broker stops reading at the third, with half of a request
+    // in its buffer.
+    let begin = |between: usize| {
+        let mut client = WireClient::connect(broker.address());
+        let (_, first) = client.frame(FETCH_VERSION, &fetch);
+        let (_, ask) = client.frame(0, &ApiVersionsRequest::default());
+        let whole = [&first[..], &ask.repeat(between), &ask[..7]].concat();
+        client.send_bytes(&whole).expect("the broker takes it");
+        (client, between, ask.slice(7..))
+    };
+    let waiting: Vec<_> = (3..7).map(begin).collect();
+    for (mut client, between, rest) in waiting {
+        for answer in 0..=between {
+            let frame = client.receive_frame().expect("the broker answers in time");
+            assert!(frame.is_some(), "closed before answer {answer} of {between}");
+        }
+        client.send_bytes(&rest).expect("the broker takes it");
+        let frame = client.receive_frame().expect("the broker answers in time");
+        assert!(frame.is_some(), "{between}: the request that came in two parts is not answered");
+    }
+}
+
+/// At the limit and one past it.
+#[test]
+fn the_largest_request_is_served_and_one_byte_more_is_not() {
+    let frame_of = |client: &mut WireClient, value_bytes| {
+        let batch = sample_batches::batch(1, 1, value_bytes);
+        client.frame(PRODUCE_VERSION, &wire_requests::produce_request("limit", 0, -1, Some(batch)))
+    };
+    let mut unconnected = WireClient::connect(Broker::start(BrokerOptions::default()).address());
+    let largest = frame_of(&mut unconnected, 3000).1.len() - 4;
+    let limit = format!("socket.request.max.bytes={largest}");
+    let broker = Broker::start(BrokerOptions::with_args(["--set", &limit]));
+    let mut canary = Canary::new(&broker);
+    let mut client = WireClient::connect(broker.address());
+    wire_requests::create_topic(&mut client, "limit", 1, &[]);
+    let (due, frame) = frame_of(&mut client, 3000);
+    client.send_bytes(&frame).expect("the broker takes it");
+    assert_eq!(client.receive(&due).responses[0].partition_responses[0].error_code, 0);
+    let (_, frame) = frame_of(&mut client, 3001);
+    client.send_bytes(&frame).expect("the broker takes it");
+    assert_eq!(client.receive_frame().expect("the broker closes in time"), None);
+    let line = broker.wait_for_log(&format!("{} ", client.local_address()));
+    assert!(
+        line.contains(&format!("frame of {} bytes is over the limit of {largest}", largest + 1)),
+        "{line}"
+    );
     canary.expect_unharmed(&broker);
 }
 

@@ -47,7 +47,10 @@ fn acknowledged_records_survive_kill_after_kill() {
     }
     let acknowledged: usize = ledgers.iter().map(|ledger| lock(ledger).acknowledged()).sum();
     assert!(KILLS < acknowledged, "a test without acknowledgements shows nothing");
-    assert!(1 < data_files::segments(broker.data_dir(), "shipped-0").len(), "segments were rolled on the way");
+    assert!(
+        1 < data_files::segments(broker.data_dir(), "shipped-0").len(),
+        "segments were rolled on the way"
+    );
 }
 
 /// Two for every partition: one idempotent, one not.
@@ -160,7 +163,11 @@ impl TopicState {
 }
 
 /// Creates a topic, appends to it, changes it, and deletes every third.
-fn change_topics(kafka: &mut Kafka, topics: &mut BTreeMap<String, TopicState>, kill: usize) -> io::Result<()> {
+fn change_topics(
+    kafka: &mut Kafka,
+    topics: &mut BTreeMap<String, TopicState>,
+    kill: usize,
+) -> io::Result<()> {
     let name = format!("topic-{kill}-{}", topics.len());
     topics.insert(name.clone(), TopicState::Unknown);
     let id = kafka.try_create_topics(&[&name], 2, &[("retention.bytes", "1000000")])?[0];
@@ -238,7 +245,9 @@ fn a_kill_at_every_kind_of_change_is_recovered_from() {
     shipper.batches_max = 0;
     let ledger = Mutex::<Ledger>::default();
     let mut kills = 0;
-    for call in ["pwritev,pwrite64", "fdatasync", "fsync", "fallocate", "ftruncate", "rename,renameat", "openat"] {
+    for call in
+        ["pwritev,pwrite64", "fdatasync", "fsync", "fallocate", "ftruncate", "rename,renameat", "openat"]
+    {
         for when in [1, 2, 5] {
             let inject = format!("inject={call}:signal=SIGKILL:when={when}");
             let strace = Strace::attach(&broker, ["-e", &inject]);

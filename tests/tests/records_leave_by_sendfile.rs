@@ -6,10 +6,13 @@ use bytes::Bytes;
 use sendlog_tests::sample_batches;
 use sendlog_tests::syscall_trace::{Syscall, SyscallTrace};
 use sendlog_tests::wire_client::WireClient;
-use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchLimits, From, Topic};
+use sendlog_tests::wire_requests::{self, FETCH_VERSION, FetchFrom, FetchLimits, Topic};
 use sendlog_tests::{Broker, BrokerOptions};
 
-const MIB: usize = 1 << 20;
+/// Most that one sendfile call may be asked for.
+const PIECE_BYTES_MAX: u64 = 1 << 20;
+/// What each fetch asks for.
+const FETCH_BYTES: i32 = 16 << 20;
 /// A look-up reads so much at once, in which small batches have many headers.
 const HEADER_READ_BYTES_MAX: i64 = 8192;
 /// Every call that could move record bytes.
@@ -31,7 +34,7 @@ fn large_batches(count: u64) -> Vec<Bytes> {
 fn fetch_all(client: &mut WireClient, topic: &Topic, end: i64, max_bytes: i32) -> (Vec<Bytes>, u64) {
     let (mut record_sets, mut frame_bytes, mut offset) = (Vec::new(), 0, 0);
     while offset < end {
-        let from = From { topic, partition: 0, offset, max_bytes };
+        let from = FetchFrom { topic, partition: 0, offset, max_bytes };
         let request = wire_requests::fetch_request(&[from], FetchLimits::default());
         let due = client.send(FETCH_VERSION, &request);
         let frame = client.receive_frame().expect("the broker answers").expect("the connection stays");
@@ -57,7 +60,7 @@ fn warm_records_leave_uncopied() {
     let topic = topic_with(&mut client, "warm", &batches);
     let end = 3 * 36;
     let Some(trace) = SyscallTrace::attach(broker.process_id(), &["-e", MOVERS]) else { return };
-    let (record_sets, frame_bytes) = fetch_all(&mut client, &topic, end, 16 * MIB as i32);
+    let (record_sets, frame_bytes) = fetch_all(&mut client, &topic, end, FETCH_BYTES);
     let calls = trace.finish();
 
     let fetched: Vec<Bytes> = record_sets.iter().flat_map(sample_batches::split).collect();
@@ -72,7 +75,7 @@ fn warm_records_leave_uncopied() {
     let by_send: Vec<_> = calls.iter().filter(|call| call.is_write() && call.is_to_socket()).collect();
     assert_eq!(sum(&by_send), frame_bytes - record_bytes, "nothing but headers leaves by send");
     for call in &by_sendfile {
-        assert!(call.last_number().expect("a count") <= MIB as u64, "a piece over 1 MiB: {call:?}");
+        assert!(call.last_number().expect("a count") <= PIECE_BYTES_MAX, "a piece over 1 MiB: {call:?}");
         assert!(call.names_file("warm-0/00000000000000000000.log"), "not from the segment: {call:?}");
     }
     expect_header_reads_only(&calls, record_bytes);
@@ -133,7 +136,7 @@ fn answers(broker: &Broker, topic: &Topic) -> Vec<(i16, Bytes)> {
     let mut frames = Vec::new();
     for version in 4..=17 {
         for plan in plans() {
-            let from = plan.partitions.iter().map(|&(partition, offset, max_bytes)| From {
+            let from = plan.partitions.iter().map(|&(partition, offset, max_bytes)| FetchFrom {
                 topic,
                 partition,
                 offset,
@@ -186,7 +189,7 @@ fn a_slow_reader_gets_every_byte_and_delays_nobody() {
     let topic = topic_with(&mut client, "slow", &batches);
     let hot = topic_with(&mut client, "hot", &[sample_batches::batch(1, 1, 1000)]);
     let mut slow = WireClient::connect_with_receive_buffer(broker.address(), 16 << 10);
-    let from = From { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
+    let from = FetchFrom { topic: &topic, partition: 0, offset: 0, max_bytes: i32::MAX };
     let due = slow.send(FETCH_VERSION, &wire_requests::fetch_request(&[from], FetchLimits::default()));
 
     let mut prefix = [0; 4];
@@ -198,7 +201,7 @@ fn a_slow_reader_gets_every_byte_and_delays_nobody() {
         let wanted = piece.len().min(length - frame.len());
         slow.stream().read_exact(&mut piece[..wanted]).expect("the answer goes on");
         frame.extend_from_slice(&piece[..wanted]);
-        let from = From { topic: &hot, partition: 0, offset: 0, max_bytes: i32::MAX };
+        let from = FetchFrom { topic: &hot, partition: 0, offset: 0, max_bytes: i32::MAX };
         let data = wire_requests::fetch(&mut client, from, FetchLimits::default());
         assert!(!wire_requests::records(&data).is_empty(), "the other connection is served meanwhile");
     }

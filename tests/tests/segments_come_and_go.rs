@@ -45,7 +45,11 @@ fn a_log_of_many_segments_reads_like_one() {
 fn retention_by_size_removes_the_oldest() {
     let mut broker = Broker::start(BrokerOptions::with_args(["--set", CHECK_INTERVAL]));
     let mut kafka = Kafka::open(broker.address());
-    kafka.create_topic(TOPIC, 1, &[("segment.bytes", "4096"), ("retention.ms", "-1"), ("retention.bytes", "20000")]);
+    kafka.create_topic(
+        TOPIC,
+        1,
+        &[("segment.bytes", "4096"), ("retention.ms", "-1"), ("retention.bytes", "20000")],
+    );
     let sent = fill(&mut kafka, 120);
     let bytes = |broker: &Broker| data_files::segment_bytes(broker.data_dir(), "t-0");
     // Kafka's rule: a segment goes when without it there is still as much as the limit.
@@ -134,7 +138,9 @@ fn a_deleted_topic_leaves_nothing_behind() {
     assert_eq!(kafka.describe_topic(TOPIC).error_code, UNKNOWN_TOPIC_OR_PARTITION);
     let refused = kafka.try_produce(Produce::to(TOPIC), &batches::of(&["late"]));
     assert!(matches!(refused, Err(ProduceFailure::Refused(UNKNOWN_TOPIC_OR_PARTITION))), "{refused:?}");
-    wait_until(|| data_files::all(broker.data_dir()).iter().all(|path| !path.to_string_lossy().contains("/t-0")));
+    wait_until(|| {
+        data_files::all(broker.data_dir()).iter().all(|path| !path.to_string_lossy().contains("/t-0"))
+    });
 
     let new_id = kafka.create_topic(TOPIC, 1, &[]);
     assert_ne!(new_id, old_id);

@@ -65,7 +65,8 @@ fn acks_that_are_due_arrive_before_the_end() {
     let mut acknowledged = Vec::new();
     for (kafka, batches) in connections.iter_mut().zip(&sent) {
         for batch in batches {
-            acknowledged.push((kafka.receive_ack().expect("what was written is acknowledged"), batch.clone()));
+            acknowledged
+                .push((kafka.receive_ack().expect("what was written is acknowledged"), batch.clone()));
         }
         assert!(kafka.raw().is_closed_by_broker().expect("it ends"));
     }
@@ -111,7 +112,8 @@ fn a_clean_restart_keeps_everything_and_scans_nothing() {
     for index in 0..48 {
         kafka.produce(TOPIC, &batches::sized(&format!("filler {index}"), 128 << 10));
     }
-    let numbered = [0, 1, 2, 3, 4, 5].map(|sequence| batches::numbered(producer, sequence, &[sequence.to_string()]));
+    let numbered =
+        [0, 1, 2, 3, 4, 5].map(|sequence| batches::numbered(producer, sequence, &[sequence.to_string()]));
     let offsets = numbered.each_ref().map(|batch| kafka.produce(TOPIC, batch));
     kafka.delete_records(TOPIC, 2);
     let before = picture(&mut kafka);

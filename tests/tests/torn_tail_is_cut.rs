@@ -69,7 +69,10 @@ fn what_follows_the_last_whole_batch_is_cut() {
         ("a wrong checksum", &wrong_checksum),
         ("zeros", &[0; 4096]),
         ("ones", &[0xff; 333]),
-        ("text", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        (
+            "text",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        ),
     ];
     for (name, tail) in tails {
         let broker = crashed.start_after(name, |active| data_files::append(active, tail));
@@ -169,7 +172,10 @@ fn damage_in_the_middle_is_never_cut() {
                 assert!(refusal.stderr.contains(&path), "{path} should be in:\n{}", refusal.stderr);
             }
         }
-        assert!(fs::read(&segment).expect("it is there").starts_with(&bytes), "{name}: and nothing is touched");
+        assert!(
+            fs::read(&segment).expect("it is there").starts_with(&bytes),
+            "{name}: and nothing is touched"
+        );
     }
 }
 

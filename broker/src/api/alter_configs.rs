@@ -10,10 +10,11 @@ use sendlog_protocol::messages::{
 };
 
 use super::alteration::{Altered, Outcome, alter};
-use super::refusal::{Refusal, outcome, repeated};
+use super::refusal::{Refusal, blocking, outcome, repeated};
 use super::{Context, Session};
 use crate::catalog::alteration::Alteration;
-use crate::catalog::{Apply, TopicError};
+use crate::catalog::{Apply, Catalog, TopicError};
+use crate::config::Config;
 use crate::config::topic::{self, Overrides};
 
 /// Advertised and served.
@@ -27,8 +28,11 @@ pub(super) async fn handle(
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let apply = if request.validate_only { Apply::CheckOnly } else { Apply::Now };
-    let all = request.resources.into_iter().map(altered).collect();
-    let responses = alter(context, all, apply).await.into_iter().map(response);
+    let work = move |config: &Config, catalog: &Catalog| {
+        let all = request.resources.into_iter().map(altered).collect();
+        alter(config, catalog, all, apply)
+    };
+    let responses = blocking(context, work).await.into_iter().map(response);
     AlterConfigsResponse { responses: responses.collect(), ..Default::default() }
 }
 

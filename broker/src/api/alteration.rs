@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use sendlog_protocol::error_code::ErrorCode;
-
-use super::Context;
 use super::config_resource::{Resource, broker_is_fixed};
-use super::refusal::{Refusal, check_count, on_catalog, repeated};
-use crate::catalog::Apply;
+use super::refusal::{Refusal, check_count, repeated};
 use crate::catalog::alteration::Alteration;
+use crate::catalog::{Apply, Catalog};
+use crate::config::Config;
 
 /// A resource of a request with what is to become of it.
 #[derive(Debug)]
@@ -33,8 +31,8 @@ pub(super) struct Outcome {
 }
 
 /// Alters each resource for itself; one that is named twice stands once, refused.
-pub(super) async fn alter(context: &Context, all: Vec<Altered>, apply: Apply) -> Vec<Outcome> {
-    let too_many = check_count(context, all.len()).err();
+pub(super) fn alter(config: &Config, catalog: &Catalog, all: Vec<Altered>, apply: Apply) -> Vec<Outcome> {
+    let too_many = check_count(config, all.len()).err();
     let key = |altered: &Altered| (altered.resource_type, altered.resource_name.clone());
     let twice: HashSet<(i8, String)> = repeated(all.iter().map(key));
     let mut answered = HashSet::new();
@@ -49,26 +47,21 @@ pub(super) async fn alter(context: &Context, all: Vec<Altered>, apply: Apply) ->
         let alteration = match &too_many {
             Some(refusal) => Err(refusal.clone()),
             None if is_twice => Err(Refusal::invalid("Each resource must appear at most once.")),
-            None => check_resource(context, resource_type, &resource_name).and(alteration),
+            None => check_resource(config, resource_type, &resource_name).and(alteration),
         };
-        let planned = alteration.map(|alteration| wanted.push((resource_name.clone(), alteration)));
-        outcomes.push(Outcome { resource_type, resource_name, result: planned });
+        let result = alteration.map(|alteration| wanted.push((resource_name.clone(), alteration)));
+        outcomes.push(Outcome { resource_type, resource_name, result });
     }
-    let altered = on_catalog(context, move |catalog| catalog.alter(wanted, apply)).await;
-    let failed = altered.as_ref().err().cloned();
-    let mut altered = altered.unwrap_or_default().into_iter();
+    let mut altered = catalog.alter(wanted, apply).into_iter();
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.result.is_ok()) {
-        outcome.result = match (altered.next(), &failed) {
-            (Some(result), _) => result.map_err(Refusal::from),
-            (None, Some(failed)) => Err(failed.clone()),
-            (None, None) => Err(Refusal::new(ErrorCode::UnknownServerError, "nothing was altered")),
-        };
+        let result = altered.next().expect("the catalog answers for every topic");
+        outcome.result = result.map_err(Refusal::from);
     }
     outcomes
 }
 
-fn check_resource(context: &Context, kind: i8, name: &str) -> Result<(), Refusal> {
-    match Resource::read(context, kind, name)? {
+fn check_resource(config: &Config, kind: i8, name: &str) -> Result<(), Refusal> {
+    match Resource::read(config.node_id, kind, name)? {
         Resource::Topic(_) => Ok(()),
         Resource::Broker | Resource::AllBrokers => Err(broker_is_fixed()),
     }

@@ -13,6 +13,9 @@ use thiserror::Error;
 
 use super::log_limit::{Line, LogLimit};
 
+/// Characters of a reason in the log.
+const REASON_CHARS_MAX: usize = 400;
+
 /// A broken or hostile client may come back at once, and many may.
 static LIMIT: LogLimit = LogLimit::new(20, Duration::from_secs(1));
 
@@ -35,11 +38,11 @@ pub enum Close {
         received: usize,
     },
     /// A frame did not become whole.
-    #[error("a request stayed incomplete: {received} bytes of it, then nothing for {waited:?}")]
+    #[error("a request stayed incomplete: {received} bytes of it came in {waited:?}")]
     HalfFrame {
         /// Bytes that had come.
         received: usize,
-        /// How long the broker waited.
+        /// Since it began.
         waited: Duration,
     },
     /// All request memory is in use.
@@ -95,17 +98,24 @@ impl Close {
         Self::Frame { error, hint }
     }
 
+    /// The reason, of bounded length: it may hold names that a stranger chose. The log escapes it.
+    fn line(&self) -> String {
+        self.to_string().chars().take(REASON_CHARS_MAX).collect()
+    }
+
     /// Writes the log line. A peer that just went away is not worth more than a debug line.
     pub fn log(&self, peer: SocketAddr) {
         match self {
             Self::Socket(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                tracing::debug!(%peer, reason = %self, "connection lost");
+                tracing::debug!(%peer, reason = self.line(), "connection lost");
             }
             _ => match LIMIT.line() {
                 Line::LeaveOut => {}
-                Line::Write { left_out: 0 } => tracing::warn!(%peer, reason = %self, "connection closed"),
+                Line::Write { left_out: 0 } => {
+                    tracing::warn!(%peer, reason = self.line(), "connection closed");
+                }
                 Line::Write { left_out } => {
-                    tracing::warn!(%peer, reason = %self, left_out, "connection closed, like others before");
+                    tracing::warn!(%peer, reason = self.line(), left_out, "connection closed, like others before");
                 }
             },
         }

@@ -2,7 +2,6 @@
 
 use sendlog_protocol::error_code::ErrorCode;
 
-use super::Context;
 use super::refusal::Refusal;
 use crate::catalog::name;
 
@@ -24,14 +23,14 @@ pub(super) enum Resource<'a> {
 
 impl<'a> Resource<'a> {
     /// Reads type and name as requests have them.
-    pub(super) fn read(context: &Context, kind: i8, name: &'a str) -> Result<Self, Refusal> {
+    pub(super) fn read(node_id: i32, kind: i8, name: &'a str) -> Result<Self, Refusal> {
         match kind {
             TOPIC => {
                 name::check(name)?;
                 Ok(Self::Topic(name))
             }
             BROKER if name.is_empty() => Ok(Self::AllBrokers),
-            BROKER => read_broker(context.config.node_id, name),
+            BROKER => read_broker(node_id, name),
             other => {
                 let what = match other {
                     8 => "loggers; the broker's log level is set at its start, by --log-level",

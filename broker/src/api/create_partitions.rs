@@ -11,9 +11,10 @@ use sendlog_protocol::messages::{
 };
 
 use super::placement::{self, PARTITIONS_PER_REQUEST_MAX};
-use super::refusal::{Refusal, check_count, on_catalog, outcome, repeated};
+use super::refusal::{Refusal, blocking, check_count, outcome, repeated};
 use super::{Context, Session};
-use crate::catalog::{Apply, Growth};
+use crate::catalog::{Apply, Catalog, Growth};
+use crate::config::Config;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=3;
@@ -25,27 +26,34 @@ pub(super) async fn handle(
     _version: i16,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
+    let work = move |config: &Config, catalog: &Catalog| grow(config, catalog, request);
+    CreatePartitionsResponse { results: blocking(context, work).await, ..Default::default() }
+}
+
+fn grow(
+    config: &Config,
+    catalog: &Catalog,
+    request: CreatePartitionsRequest,
+) -> Vec<CreatePartitionsTopicResult> {
     let apply = if request.validate_only { Apply::CheckOnly } else { Apply::Now };
-    let plans = plans(context, request.topics);
-    let planned: Vec<Growth> = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
-    let grown = on_catalog(context, move |catalog| catalog.grow(planned, apply)).await;
-    let failed = grown.as_ref().err().cloned();
-    let mut grown = grown.unwrap_or_default().into_iter();
+    let plans = plans(config, catalog, request.topics);
+    let planned = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
+    let mut grown = catalog.grow(planned, apply).into_iter();
     let results = plans.into_iter().map(|(name, plan)| {
-        let result = plan.and_then(|_| match (grown.next(), &failed) {
-            (Some(grown), _) => grown.map_err(Refusal::from),
-            (None, Some(failed)) => Err(failed.clone()),
-            (None, None) => Err(Refusal::new(ErrorCode::UnknownServerError, "no partition was added")),
-        });
+        let result = plan.and_then(|_| Ok(grown.next().expect("the catalog answers for every topic")?));
         let (error_code, error_message) = outcome(result);
         CreatePartitionsTopicResult { name, error_code, error_message }
     });
-    CreatePartitionsResponse { results: results.collect(), ..Default::default() }
+    results.collect()
 }
 
 /// What is to be added to each topic; a topic that is named twice stands once, refused.
-fn plans(context: &Context, topics: Vec<CreatePartitionsTopic>) -> Vec<(String, Result<Growth, Refusal>)> {
-    let too_many = check_count(context, topics.len()).and_then(|()| check_partitions(context, &topics)).err();
+fn plans(
+    config: &Config,
+    catalog: &Catalog,
+    topics: Vec<CreatePartitionsTopic>,
+) -> Vec<(String, Result<Growth, Refusal>)> {
+    let too_many = check_count(config, topics.len()).and_then(|()| check_partitions(catalog, &topics)).err();
     let twice: HashSet<String> = repeated(topics.iter().map(|topic| topic.name.clone()));
     let mut answered = HashSet::new();
     let mut plans = Vec::with_capacity(topics.len());
@@ -54,7 +62,7 @@ fn plans(context: &Context, topics: Vec<CreatePartitionsTopic>) -> Vec<(String, 
             Some(refusal) => Err(refusal.clone()),
             None if twice.contains(&topic.name) && !answered.insert(topic.name.clone()) => continue,
             None if twice.contains(&topic.name) => Err(Refusal::invalid("Duplicate topic name.")),
-            None => plan(context, &topic),
+            None => plan(config, catalog, &topic),
         };
         plans.push((topic.name, plan));
     }
@@ -62,14 +70,14 @@ fn plans(context: &Context, topics: Vec<CreatePartitionsTopic>) -> Vec<(String, 
 }
 
 /// How many partitions a topic would get; 0 where it has as many already, or is not there.
-fn added(context: &Context, topic: &CreatePartitionsTopic) -> usize {
+fn added(catalog: &Catalog, topic: &CreatePartitionsTopic) -> usize {
     let count = usize::try_from(topic.count).unwrap_or(0);
-    let found = context.catalog.topic(&topic.name);
+    let found = catalog.topic(&topic.name);
     found.map_or(0, |found| count.saturating_sub(found.partitions().len()))
 }
 
-fn check_partitions(context: &Context, topics: &[CreatePartitionsTopic]) -> Result<(), Refusal> {
-    let partitions = topics.iter().map(|topic| added(context, topic)).fold(0, usize::saturating_add);
+fn check_partitions(catalog: &Catalog, topics: &[CreatePartitionsTopic]) -> Result<(), Refusal> {
+    let partitions = topics.iter().map(|topic| added(catalog, topic)).fold(0, usize::saturating_add);
     if PARTITIONS_PER_REQUEST_MAX < partitions {
         let message = "Excessively large number of additional partitions per request.";
         return Err(Refusal::new(ErrorCode::PolicyViolation, message));
@@ -77,8 +85,8 @@ fn check_partitions(context: &Context, topics: &[CreatePartitionsTopic]) -> Resu
     Ok(())
 }
 
-fn plan(context: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal> {
-    let added = added(context, topic);
+fn plan(config: &Config, catalog: &Catalog, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal> {
+    let added = added(catalog, topic);
     let growth = Growth { name: topic.name.clone(), count: topic.count };
     // What grows by nothing is refused by the catalog, in better words than for its assignments.
     let (Some(assignments), true) = (&topic.assignments, 0 < added) else { return Ok(growth) };
@@ -90,7 +98,7 @@ fn plan(context: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refu
         return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
     }
     for assignment in assignments {
-        placement::check(&assignment.broker_ids, context.config.node_id)?;
+        placement::check(&assignment.broker_ids, config.node_id)?;
     }
     Ok(growth)
 }

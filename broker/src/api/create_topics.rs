@@ -13,9 +13,10 @@ use sendlog_protocol::messages::{
 use uuid::Uuid;
 
 use super::placement::{self, PARTITIONS_PER_REQUEST_MAX};
-use super::refusal::{Refusal, check_count, on_catalog, repeated};
+use super::refusal::{Refusal, blocking, check_count, repeated};
 use super::{Context, Session, config_entries};
-use crate::catalog::{Apply, NewTopic, TopicError};
+use crate::catalog::{Apply, Catalog, NewTopic, TopicError};
+use crate::config::Config;
 use crate::config::topic::{self, Overrides};
 
 /// Advertised and served.
@@ -34,29 +35,36 @@ pub(super) async fn handle(
     version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    let work = move |config: &Config, catalog: &Catalog| create(config, catalog, version, request);
+    CreateTopicsResponse { topics: blocking(context, work).await, ..Default::default() }
+}
+
+fn create(
+    config: &Config,
+    catalog: &Catalog,
+    version: i16,
+    request: CreateTopicsRequest,
+) -> Vec<CreatableTopicResult> {
     let apply = if request.validate_only { Apply::CheckOnly } else { Apply::Now };
-    let names = plans(context, request.topics);
-    let planned: Vec<NewTopic> = names.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
-    let created = on_catalog(context, move |catalog| catalog.create(planned, apply)).await;
-    let failed = created.as_ref().err().cloned();
-    let mut created = created.unwrap_or_default().into_iter();
-    let results = names.into_iter().map(|(name, plan)| {
-        let done = plan.and_then(|plan| match (created.next(), &failed) {
-            (Some(created), _) => Ok((plan, created.map_err(Refusal::from)?)),
-            (None, Some(failed)) => Err(failed.clone()),
-            (None, None) => Err(Refusal::new(ErrorCode::UnknownServerError, "the topic was not created")),
+    let plans = plans(config, request.topics);
+    let planned = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
+    let mut created = catalog.create(planned, apply).into_iter();
+    let results = plans.into_iter().map(|(name, plan)| {
+        let done = plan.and_then(|plan| {
+            let created = created.next().expect("the catalog answers for every topic");
+            Ok((plan, created?))
         });
         match done {
-            Ok((plan, id)) => created_result(context, version, plan, id),
+            Ok((plan, id)) => created_result(config, version, plan, id),
             Err(refusal) => refused_result(name, refusal),
         }
     });
-    CreateTopicsResponse { topics: results.collect(), ..Default::default() }
+    results.collect()
 }
 
 /// What is to be created of each topic; a topic that is named twice stands once, refused.
-fn plans(context: &Context, topics: Vec<CreatableTopic>) -> Vec<(String, Result<NewTopic, Refusal>)> {
-    let too_many = check_count(context, topics.len()).and_then(|()| check_partitions(context, &topics)).err();
+fn plans(config: &Config, topics: Vec<CreatableTopic>) -> Vec<(String, Result<NewTopic, Refusal>)> {
+    let too_many = check_count(config, topics.len()).and_then(|()| check_partitions(config, &topics)).err();
     let twice: HashSet<String> = repeated(topics.iter().map(|topic| topic.name.clone()));
     let mut answered = HashSet::new();
     let mut plans = Vec::with_capacity(topics.len());
@@ -66,17 +74,17 @@ fn plans(context: &Context, topics: Vec<CreatableTopic>) -> Vec<(String, Result<
             Some(refusal) => Err(refusal.clone()),
             None if twice.contains(&name) && !answered.insert(name.clone()) => continue,
             None if twice.contains(&name) => Err(Refusal::invalid("Duplicate topic name.")),
-            None => plan(context, topic),
+            None => plan(config, topic),
         };
         plans.push((name, plan));
     }
     plans
 }
 
-fn check_partitions(context: &Context, topics: &[CreatableTopic]) -> Result<(), Refusal> {
+fn check_partitions(config: &Config, topics: &[CreatableTopic]) -> Result<(), Refusal> {
     let count = |topic: &CreatableTopic| match topic.num_partitions {
         _ if !topic.assignments.is_empty() => topic.assignments.len(),
-        DEFAULT => usize::try_from(context.config.num_partitions).unwrap_or(0),
+        DEFAULT => usize::try_from(config.num_partitions).unwrap_or(0),
         count => usize::try_from(count).unwrap_or(0),
     };
     let partitions = topics.iter().map(count).fold(0, usize::saturating_add);
@@ -87,19 +95,19 @@ fn check_partitions(context: &Context, topics: &[CreatableTopic]) -> Result<(), 
     Ok(())
 }
 
-fn plan(context: &Context, topic: CreatableTopic) -> Result<NewTopic, Refusal> {
-    let partitions = partition_count(context, &topic)?;
+fn plan(config: &Config, topic: CreatableTopic) -> Result<NewTopic, Refusal> {
+    let partitions = partition_count(config, &topic)?;
     let mut overrides = Overrides::new();
-    for config in topic.configs {
-        let known = topic::check(&config.name, config.value.as_deref()).map_err(TopicError::from)?;
-        overrides.insert(known.setting.name.to_owned(), config.value.unwrap_or_default());
+    for given in topic.configs {
+        let known = topic::check(&given.name, given.value.as_deref()).map_err(TopicError::from)?;
+        overrides.insert(known.setting.name.to_owned(), given.value.unwrap_or_default());
     }
     Ok(NewTopic { name: topic.name, partitions, overrides })
 }
 
-fn partition_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refusal> {
+fn partition_count(config: &Config, topic: &CreatableTopic) -> Result<i32, Refusal> {
     if !topic.assignments.is_empty() {
-        return assigned_count(context, topic);
+        return assigned_count(config, topic);
     }
     let replicas = topic.replication_factor;
     let refused = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicationFactor, message));
@@ -119,11 +127,11 @@ fn partition_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Ref
              cannot be reached because only 1 broker(s) are registered."
         ));
     }
-    Ok(if partitions == DEFAULT { context.config.num_partitions } else { partitions })
+    Ok(if partitions == DEFAULT { config.num_partitions } else { partitions })
 }
 
 /// The number of partitions that the client placed by hand.
-fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refusal> {
+fn assigned_count(config: &Config, topic: &CreatableTopic) -> Result<i32, Refusal> {
     for (value, what) in
         [(i32::from(topic.replication_factor), "replication factor"), (topic.num_partitions, "numPartitions")]
     {
@@ -140,7 +148,7 @@ fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refu
         if !indexes.insert(index) {
             return refused(format!("Found multiple manual partition assignments for partition {index}"));
         }
-        placement::check(&assignment.broker_ids, context.config.node_id)?;
+        placement::check(&assignment.broker_ids, config.node_id)?;
     }
     let count = i32::try_from(indexes.len()).unwrap_or(i32::MAX);
     if !(0..count).all(|index| indexes.contains(&index)) {
@@ -149,10 +157,10 @@ fn assigned_count(context: &Context, topic: &CreatableTopic) -> Result<i32, Refu
     Ok(count)
 }
 
-fn created_result(context: &Context, version: i16, plan: NewTopic, id: Uuid) -> CreatableTopicResult {
+fn created_result(config: &Config, version: i16, plan: NewTopic, id: Uuid) -> CreatableTopicResult {
     let configs = match version < FIRST_WITH_CONFIGS {
         true => Vec::new(),
-        false => config_entries::of_new_topic(&context.config.settings, &plan.overrides),
+        false => config_entries::of_new_topic(&config.settings, &plan.overrides),
     };
     CreatableTopicResult {
         name: plan.name,

@@ -16,6 +16,7 @@ use sendlog_protocol::messages::{
 use super::refusal::blocking;
 use super::{Context, Session, error};
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::storage::error::StorageError;
 
 /// Advertised and served.
@@ -28,29 +29,32 @@ pub(super) async fn handle(
     _version: i16,
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
-    let (catalog, checkpointer) = (Arc::clone(&context.catalog), Arc::clone(&context.checkpointer));
-    let (appender, peer) = (context.appender.clone(), session.peer);
-    let deleted = blocking(move || {
-        let mut seen = HashSet::new();
-        let topics = request.topics.into_iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|wanted| {
-                let is_first = seen.insert((topic.name.clone(), wanted.partition_index));
-                let deleted = if is_first {
-                    delete(&catalog, &topic.name, wanted)
-                } else {
-                    Err(ErrorCode::InvalidRequest)
-                };
-                result(wanted.partition_index, deleted)
-            });
-            DeleteRecordsTopicResult { partitions: partitions.collect(), name: topic.name.clone() }
-        });
-        let mut topics: Vec<DeleteRecordsTopicResult> = topics.collect();
+    let (checkpointer, appender) = (Arc::clone(&context.checkpointer), context.appender.clone());
+    let peer = session.peer;
+    let work = move |_: &Config, catalog: &Catalog| {
+        let mut topics = delete_all(catalog, request);
         if !confirm(&mut topics, || checkpointer.write(catalog.partitions(), &appender)) {
             tracing::error!(%peer, "deleted records may come back with a restart: the checkpoint was not written");
         }
         topics
+    };
+    DeleteRecordsResponse { topics: blocking(context, work).await, ..Default::default() }
+}
+
+fn delete_all(catalog: &Catalog, request: DeleteRecordsRequest) -> Vec<DeleteRecordsTopicResult> {
+    let mut seen = HashSet::new();
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let is_first = seen.insert((topic.name.clone(), wanted.partition_index));
+            let deleted = match is_first {
+                true => delete(catalog, &topic.name, wanted),
+                false => Err(ErrorCode::InvalidRequest),
+            };
+            result(wanted.partition_index, deleted)
+        });
+        DeleteRecordsTopicResult { partitions: partitions.collect(), name: topic.name.clone() }
     });
-    DeleteRecordsResponse { topics: deleted.await.unwrap_or_default(), ..Default::default() }
+    topics.collect()
 }
 
 fn delete(catalog: &Catalog, topic: &str, wanted: &DeleteRecordsPartition) -> Result<i64, ErrorCode> {

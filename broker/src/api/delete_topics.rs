@@ -11,8 +11,10 @@ use sendlog_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::refusal::{Refusal, check_count, on_catalog, outcome, repeated};
+use super::refusal::{Refusal, blocking, check_count, outcome, repeated};
 use super::{Context, Session};
+use crate::catalog::Catalog;
+use crate::config::Config;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 1..=6;
@@ -30,30 +32,34 @@ pub(super) async fn handle(
     version: i16,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
+    let work = move |config: &Config, catalog: &Catalog| delete(config, catalog, version, request);
+    DeleteTopicsResponse { responses: blocking(context, work).await, ..Default::default() }
+}
+
+fn delete(
+    config: &Config,
+    catalog: &Catalog,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> Vec<DeletableTopicResult> {
     let topics = match version < FIRST_BY_ID {
         true => request.topic_names.into_iter().map(by_name).collect(),
         false => request.topics,
     };
-    let found = find_all(context, version, topics);
+    let found = find_all(config, catalog, version, topics);
     let ids: Vec<Uuid> =
         found.iter().filter(|one| one.refusal.is_none()).map(|one| one.topic.topic_id).collect();
-    let deleted = on_catalog(context, move |catalog| catalog.delete(&ids)).await;
-    let failed = deleted.as_ref().err().cloned();
-    let mut deleted = deleted.unwrap_or_default().into_iter();
+    let mut deleted = catalog.delete(&ids).into_iter();
     let responses = found.into_iter().map(|one| {
-        let result = match (one.refusal, &failed) {
-            (Some(refusal), _) => Err(refusal),
-            (None, Some(failed)) => Err(failed.clone()),
-            (None, None) => match deleted.next() {
-                Some(result) => result.map_err(Refusal::from),
-                None => Err(Refusal::new(ErrorCode::UnknownServerError, "the topic was not deleted")),
-            },
+        let result = match one.refusal {
+            Some(refusal) => Err(refusal),
+            None => deleted.next().expect("the catalog answers for every topic").map_err(Refusal::from),
         };
         let (error_code, error_message) = outcome(result);
         let DeleteTopicState { name, topic_id } = one.topic;
         DeletableTopicResult { name, topic_id, error_code, error_message }
     });
-    DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }
+    responses.collect()
 }
 
 /// A topic of the request; name and id are both known when it is not refused.
@@ -67,8 +73,8 @@ fn by_name(name: String) -> DeleteTopicState {
 }
 
 /// Looks every topic up. What is named twice stands once, refused.
-fn find_all(context: &Context, version: i16, topics: Vec<DeleteTopicState>) -> Vec<Found> {
-    let refused = check_count(context, topics.len()).and_then(|()| check_enabled(context, version)).err();
+fn find_all(config: &Config, catalog: &Catalog, version: i16, topics: Vec<DeleteTopicState>) -> Vec<Found> {
+    let refused = check_count(config, topics.len()).and_then(|()| check_enabled(config, version)).err();
     let names: HashSet<String> = repeated(topics.iter().filter_map(|topic| topic.name.clone()));
     let given_id = |topic: &DeleteTopicState| Some(topic.topic_id).filter(|id| *id != Uuid::nil());
     let ids: HashSet<Uuid> = repeated(topics.iter().filter_map(given_id));
@@ -84,7 +90,7 @@ fn find_all(context: &Context, version: i16, topics: Vec<DeleteTopicState>) -> V
                 Err(Refusal::invalid("Duplicate topic name."))
             }
             None if ids.contains(&topic.topic_id) => Err(Refusal::invalid("Duplicate topic id.")),
-            None => find(context, &mut topic),
+            None => find(catalog, &mut topic),
         };
         all.push(Found { topic, refusal: found.err() });
     }
@@ -92,8 +98,8 @@ fn find_all(context: &Context, version: i16, topics: Vec<DeleteTopicState>) -> V
     all
 }
 
-fn check_enabled(context: &Context, version: i16) -> Result<(), Refusal> {
-    match (context.config.delete_topics, version < FIRST_WITH_DISABLED) {
+fn check_enabled(config: &Config, version: i16) -> Result<(), Refusal> {
+    match (config.delete_topics, version < FIRST_WITH_DISABLED) {
         (true, _) => Ok(()),
         (false, true) => Err(Refusal::invalid("Topic deletion is disabled.")),
         (false, false) => Err(Refusal::new(ErrorCode::TopicDeletionDisabled, "Topic deletion is disabled.")),
@@ -101,19 +107,19 @@ fn check_enabled(context: &Context, version: i16) -> Result<(), Refusal> {
 }
 
 /// Fills in the name or the id, whichever the client left out.
-fn find(context: &Context, topic: &mut DeleteTopicState) -> Result<(), Refusal> {
+fn find(catalog: &Catalog, topic: &mut DeleteTopicState) -> Result<(), Refusal> {
     match (&topic.name, topic.topic_id == Uuid::nil()) {
         (None, true) => Err(Refusal::invalid("Neither topic name nor id were specified.")),
         (Some(_), false) => Err(Refusal::invalid("You may not specify both topic name and topic id.")),
         (Some(name), true) => {
-            let found = context.catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
+            let found = catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
             topic.topic_id = found.id();
             Ok(())
         }
         (None, false) => {
             let unknown =
                 || Refusal::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.");
-            let found = context.catalog.topic_by_id(topic.topic_id).ok_or_else(unknown)?;
+            let found = catalog.topic_by_id(topic.topic_id).ok_or_else(unknown)?;
             topic.name = Some(found.name().to_string());
             Ok(())
         }

@@ -13,8 +13,10 @@ use sendlog_protocol::messages::{
 
 use super::config_entries::{self, Detail};
 use super::config_resource::Resource;
-use super::refusal::{Refusal, check_count};
+use super::refusal::{Refusal, blocking, check_count};
 use super::{Context, Session};
+use crate::catalog::Catalog;
+use crate::config::Config;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 1..=4;
@@ -26,7 +28,16 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let too_many = check_count(context, request.resources.len()).err();
+    let work = move |config: &Config, catalog: &Catalog| describe_all(config, catalog, request);
+    DescribeConfigsResponse { results: blocking(context, work).await, ..Default::default() }
+}
+
+fn describe_all(
+    config: &Config,
+    catalog: &Catalog,
+    request: DescribeConfigsRequest,
+) -> Vec<DescribeConfigsResult> {
+    let too_many = check_count(config, request.resources.len()).err();
     let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let mut seen = HashSet::new();
     let mut results = Vec::with_capacity(request.resources.len());
@@ -36,15 +47,16 @@ pub(super) async fn handle(
         }
         let entries = match &too_many {
             Some(refusal) => Err(refusal.clone()),
-            None => describe(context, &resource, detail),
+            None => describe(config, catalog, &resource, detail),
         };
         results.push(answer(resource, entries));
     }
-    DescribeConfigsResponse { results, ..Default::default() }
+    results
 }
 
 fn describe(
-    context: &Context,
+    config: &Config,
+    catalog: &Catalog,
     resource: &DescribeConfigsResource,
     detail: Detail,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
@@ -52,10 +64,10 @@ fn describe(
     let keys = resource.configuration_keys.as_deref().filter(|keys| !keys.is_empty());
     let keys: Option<HashSet<&str>> = keys.map(|keys| keys.iter().map(String::as_str).collect());
     let wanted = |name: &str| keys.as_ref().is_none_or(|keys| keys.contains(name));
-    let broker = &context.config.settings;
-    match Resource::read(context, resource.resource_type, &resource.resource_name)? {
+    let broker = &config.settings;
+    match Resource::read(config.node_id, resource.resource_type, &resource.resource_name)? {
         Resource::Topic(name) => {
-            let topic = context.catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
+            let topic = catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
             Ok(config_entries::of_topic(broker, topic.overrides(), detail, wanted))
         }
         Resource::Broker => Ok(config_entries::of_broker(broker, detail, wanted)),

@@ -14,7 +14,8 @@ use sendlog_protocol::messages::{
 
 use super::refusal::blocking;
 use super::{Context, Session};
-use crate::catalog::{Topic, Topics};
+use crate::catalog::{Catalog, Topic, Topics};
+use crate::config::Config;
 use crate::partition::Partition;
 
 /// Advertised and served.
@@ -27,12 +28,10 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
-    let (topics, dir) = (context.catalog.topics(), context.config.data_dir.clone());
-    let described = blocking(move || describe(&topics, &dir, request.topics)).await;
-    match described {
-        Ok(result) => DescribeLogDirsResponse { results: vec![result], ..Default::default() },
-        Err(refusal) => DescribeLogDirsResponse { error_code: refusal.code.code(), ..Default::default() },
-    }
+    let work = move |config: &Config, catalog: &Catalog| {
+        describe(&catalog.topics(), &config.data_dir, request.topics)
+    };
+    DescribeLogDirsResponse { results: vec![blocking(context, work).await], ..Default::default() }
 }
 
 fn describe(

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
@@ -15,6 +14,7 @@ use sendlog_protocol::messages::{
 use super::refusal::{Refusal, blocking};
 use super::{Context, Session};
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::partition::ProducerEntry;
 
 /// Advertised and served.
@@ -30,24 +30,25 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let catalog = Arc::clone(&context.catalog);
-    let described = blocking(move || {
-        let mut seen = HashSet::new();
-        let topics = request.topics.into_iter().map(|topic| {
-            let partitions = topic.partition_indexes.into_iter().map(|index| {
-                // An answer is much longer than a request: named again, a partition is not listed again.
-                let is_first = seen.insert((topic.name.clone(), index));
-                let producers = match is_first {
-                    true => producers(&catalog, &topic.name, index),
-                    false => Err(Refusal::invalid("The partition is named twice.")),
-                };
-                answer(index, producers)
-            });
-            DescribeProducersTopicResponse { partitions: partitions.collect(), name: topic.name.clone() }
+    let work = move |_: &Config, catalog: &Catalog| describe(catalog, request);
+    DescribeProducersResponse { topics: blocking(context, work).await, ..Default::default() }
+}
+
+fn describe(catalog: &Catalog, request: DescribeProducersRequest) -> Vec<DescribeProducersTopicResponse> {
+    let mut seen = HashSet::new();
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partition_indexes.into_iter().map(|index| {
+            // An answer is much longer than a request: named again, a partition is not listed again.
+            let is_first = seen.insert((topic.name.clone(), index));
+            let producers = match is_first {
+                true => producers(catalog, &topic.name, index),
+                false => Err(Refusal::invalid("The partition is named twice.")),
+            };
+            answer(index, producers)
         });
-        topics.collect()
+        DescribeProducersTopicResponse { partitions: partitions.collect(), name: topic.name.clone() }
     });
-    DescribeProducersResponse { topics: described.await.unwrap_or_default(), ..Default::default() }
+    topics.collect()
 }
 
 fn producers(catalog: &Catalog, topic: &str, index: i32) -> Result<Vec<ProducerState>, Refusal> {

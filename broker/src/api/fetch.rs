@@ -85,6 +85,7 @@ fn refused(code: ErrorCode) -> Response {
 fn look_up(context: &Context, version: i16, topics: &[FetchTopic]) -> Vec<Wanted> {
     let by_id = FIRST_WITH_TOPIC_IDS <= version;
     let mut wanted = Vec::new();
+    let mut seen = HashSet::new();
     for (topic, request) in topics.iter().enumerate() {
         let found = match by_id {
             true => context.catalog.topic_by_id(request.topic_id),
@@ -94,7 +95,8 @@ fn look_up(context: &Context, version: i16, topics: &[FetchTopic]) -> Vec<Wanted
             (true, None) => ErrorCode::UnknownTopicId,
             _ => ErrorCode::UnknownTopicOrPartition,
         };
-        for partition in &request.partitions {
+        // Asked for twice, a partition is read and answered once.
+        for partition in request.partitions.iter().filter(|one| seen.insert((topic, one.partition))) {
             let found = found.as_ref().and_then(|topic| topic.partition(partition.partition));
             wanted.push(Wanted { topic, partition: found, missing, request: partition.clone() });
         }
@@ -231,13 +233,8 @@ fn respond(
             partitions: Vec::with_capacity(topic.partitions.len()),
         })
         .collect();
-    let mut answered = HashSet::new();
     for (one, result) in wanted.into_iter().zip(results) {
         let partition_index = one.request.partition;
-        // Asked for twice, a partition is still answered once.
-        if !answered.insert((one.topic, partition_index)) {
-            continue;
-        }
         if let Some(response) = responses.get_mut(one.topic) {
             response.partitions.push(partition_data(partition_index, result));
         }

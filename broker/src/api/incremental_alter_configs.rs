@@ -11,10 +11,11 @@ use sendlog_protocol::messages::{
 };
 
 use super::alteration::{Altered, Outcome, alter};
-use super::refusal::{Refusal, outcome, repeated};
+use super::refusal::{Refusal, blocking, outcome, repeated};
 use super::{Context, Session};
-use crate::catalog::Apply;
 use crate::catalog::alteration::{Alteration, Edit, Operation};
+use crate::catalog::{Apply, Catalog};
+use crate::config::Config;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=1;
@@ -27,8 +28,11 @@ pub(super) async fn handle(
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let apply = if request.validate_only { Apply::CheckOnly } else { Apply::Now };
-    let all = request.resources.into_iter().map(altered).collect();
-    let responses = alter(context, all, apply).await.into_iter().map(response);
+    let work = move |config: &Config, catalog: &Catalog| {
+        let all = request.resources.into_iter().map(altered).collect();
+        alter(config, catalog, all, apply)
+    };
+    let responses = blocking(context, work).await.into_iter().map(response);
     IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }
 }
 

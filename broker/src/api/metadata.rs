@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
@@ -14,7 +15,9 @@ use sendlog_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::refusal::{Refusal, on_catalog};
+use super::log_limit::{Line, LogLimit};
+use super::placement::PARTITIONS_PER_REQUEST_MAX;
+use super::refusal::{Refusal, blocking};
 use super::{Context, Session, describe_cluster};
 use crate::catalog::{Apply, NewTopic, Topic, TopicError, name};
 use crate::config::topic::Overrides;
@@ -127,8 +130,11 @@ async fn create_missing(
     if new.is_empty() {
         return;
     }
-    let created = on_catalog(context, move |catalog| catalog.create(new, Apply::Now)).await;
-    let mut created = created.unwrap_or_default().into_iter();
+    let partitions = usize::try_from(context.config.num_partitions).unwrap_or(0).saturating_mul(new.len());
+    let mut created = match partitions <= PARTITIONS_PER_REQUEST_MAX {
+        true => blocking(context, move |_, catalog| catalog.create(new, Apply::Now)).await.into_iter(),
+        false => Vec::new().into_iter(),
+    };
     for (wanted, found) in wanted.iter().zip(found) {
         if !missing(found) {
             continue;
@@ -141,14 +147,17 @@ async fn create_missing(
             }
             Some(Err(TopicError::Internal(_))) => Err(ErrorCode::UnknownTopicOrPartition),
             Some(Err(error)) => Err(refused(name, error)),
-            None => Err(ErrorCode::UnknownServerError),
+            None => Err(ErrorCode::PolicyViolation),
         };
     }
 }
 
 /// The answer has no room for the reason, so it goes to the log.
 fn refused(name: &str, error: TopicError) -> ErrorCode {
-    tracing::warn!(topic = name, %error, "the topic is not created");
+    static LIMIT: LogLimit = LogLimit::new(5, Duration::from_secs(1));
+    if let Line::Write { left_out } = LIMIT.line() {
+        tracing::warn!(topic = name, %error, left_out, "a topic is not created");
+    }
     Refusal::from(error).code
 }
 
@@ -235,6 +244,8 @@ mod tests {
         let names = named(&["a/b", "ok", "a_b", "__consumer_offsets", ""]);
         assert_eq!(codes(&ask(&fixture, 9, names, true).await), [17, 0, 17, 3, 17]);
         assert_eq!(codes(&ask(&fixture, 9, named(&["none"]), false).await), [3]);
+        let many = Fixture::with(&["num.partitions=6000"]);
+        assert_eq!(codes(&ask(&many, 9, named(&["x", "y"]), true).await), [44, 44]);
         let off = Fixture::with(&["auto.create.topics.enable=false"]);
         assert_eq!(codes(&ask(&off, 9, named(&["none"]), true).await), [3]);
     }

@@ -9,6 +9,10 @@ use sendlog_protocol::error_code::ErrorCode;
 use super::{Context, error};
 use crate::catalog::name::NameError;
 use crate::catalog::{Catalog, TopicError};
+use crate::config::Config;
+
+/// A sentence is shorter.
+const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// Why one part of a request was not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +26,10 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal with a sentence.
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        let message: String = message.into();
+        // It may repeat what the client sent, and in early versions a string has at most 32,767 bytes.
+        let message = if message.len() <= MESSAGE_CHARS_MAX { message } else { shortened(&message) };
+        Self { code, message }
     }
 
     /// [`ErrorCode::InvalidRequest`] with a sentence.
@@ -38,7 +45,7 @@ impl Refusal {
 
 impl From<TopicError> for Refusal {
     fn from(topic_error: TopicError) -> Self {
-        Self { code: of_topic(&topic_error), message: topic_error.to_string() }
+        Self::new(of_topic(&topic_error), topic_error.to_string())
     }
 }
 
@@ -64,34 +71,37 @@ fn of_topic(topic_error: &TopicError) -> ErrorCode {
     }
 }
 
-/// Does what may wait for the disk on a thread that may.
-pub(super) async fn on_catalog<T: Send + 'static>(
-    context: &Context,
-    work: impl FnOnce(&Catalog) -> T + Send + 'static,
-) -> Result<T, Refusal> {
-    let catalog = Arc::clone(&context.catalog);
-    blocking(move || work(&catalog)).await
-}
-
-/// The same for what needs more than the catalog.
+/// Does what waits for the disk, or takes long for a long request, on a thread that may.
 pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Refusal> {
-    // Only a panic in there, which is our own fault and was printed, leaves no result.
-    let failed =
-        |_| Refusal::new(ErrorCode::UnknownServerError, "the broker failed at this request; see its log");
-    tokio::task::spawn_blocking(work).await.map_err(failed)
+    context: &Context,
+    work: impl FnOnce(&Config, &Catalog) -> T + Send + 'static,
+) -> T {
+    let _turn = context.catalog.turn().await;
+    let (config, catalog) = (Arc::clone(&context.config), Arc::clone(&context.catalog));
+    match tokio::task::spawn_blocking(move || work(&config, &catalog)).await {
+        Ok(done) => done,
+        Err(failed) => match failed.try_into_panic() {
+            // Our own fault: the connection's task ends as if it had been there.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// Whether a request may name so many topics or other resources.
-pub(super) fn check_count(context: &Context, count: usize) -> Result<(), Refusal> {
-    let limit = context.config.request_topics_max;
+pub(super) fn check_count(config: &Config, count: usize) -> Result<(), Refusal> {
+    let limit = config.request_topics_max;
     if limit < count {
         return Err(Refusal::invalid(format!(
             "{count} topics in one request are too many; {limit} are allowed (sendlog.request.topics.max)"
         )));
     }
     Ok(())
+}
+
+fn shortened(message: &str) -> String {
+    message.chars().take(MESSAGE_CHARS_MAX).chain("...".chars()).collect()
 }
 
 /// Keys that occur more than once.

@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Args, Config};
-use crate::partition::{AckAt, Appender, CommitThreads, FlushTimer, PartitionEnv, ProducedBatch, Settler};
+use crate::partition::{AckAt, Appender, AppenderParts, CommitThreads, PartitionEnv, ProducedBatch, Room};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, StopSender};
 use crate::storage::data_dir::DataDir;
@@ -61,16 +61,22 @@ impl Fixture {
         let data_dir = DataDir::open(Arc::clone(&files), dir.path(), Uuid::new_v4()).unwrap();
         let (checkpointer, restored) =
             Checkpointer::open(&files, dir.path(), data_dir.last_end(), clock.now_ms()).unwrap();
+        let store = Store::new(Arc::clone(&files), 100);
         let env = Arc::new(PartitionEnv {
-            store: Store::new(Arc::clone(&files), 100),
+            store: Arc::clone(&store),
             data_dir: dir.path().to_owned(),
             clock: Arc::clone(&clock),
             producers_max: 100,
         });
         let catalog = Catalog::open(env, Arc::clone(&config), restored).unwrap();
-        let (flush_timer, settler) = (Arc::new(FlushTimer::default()), Arc::new(Settler::default()));
-        let (appender, commit_threads) =
-            Appender::start(Flusher::new(2), flush_timer, settler, Arc::clone(&clock), || {}).unwrap();
+        let parts = AppenderParts {
+            flusher: Flusher::new(2),
+            flush_timer: Arc::default(),
+            settler: Arc::default(),
+            room: Room::new(store, dir.path().to_owned(), 0),
+            clock: Arc::clone(&clock),
+        };
+        let (appender, commit_threads) = Appender::start(parts, || {}).unwrap();
         let (stopper, stop) = stop::channel();
         let local: SocketAddr = "192.0.2.7:9092".parse().unwrap();
         let session = Session::new("192.0.2.9:5000".parse().unwrap(), local, &config);
@@ -81,7 +87,7 @@ impl Fixture {
             clock,
             appender,
             checkpointer: Arc::new(checkpointer),
-            producer_ids: Arc::new(ProducerIds::open(&files, dir.path()).unwrap()),
+            producer_ids: Arc::new(ProducerIds::open(&files, dir.path(), 0).unwrap()),
             stop,
         };
         Self {

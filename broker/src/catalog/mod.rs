@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -43,7 +44,11 @@ pub struct Catalog {
     /// Held during a change; never by readers.
     changing: Mutex<Changing>,
     on_failure: OnceLock<OnFailure>,
+    turns: Semaphore,
 }
+
+/// Callers that may wait for a change to end, each on a thread: the others wait without one.
+const TURNS: usize = 2;
 
 /// What only changes need.
 #[derive(Debug, Default)]
@@ -113,6 +118,12 @@ impl Catalog {
     /// The write that failed, if one did.
     pub fn failure(&self) -> Option<Arc<StorageError>> {
         self.lock_changing().failure.clone()
+    }
+
+    /// Waits for a turn to change something, or to look long at it. Held until the result is dropped.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed; without a permit the lock alone would do.
+        self.turns.acquire().await.ok()
     }
 
     fn load(&self) -> Guard<Arc<Topics>> {

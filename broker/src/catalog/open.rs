@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use super::error::CatalogError;
 use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
-use super::{Catalog, Changing, folder, name};
+use super::{Catalog, Changing, TURNS, folder, name};
 use crate::checkpoint::{Restored, RestoredPartition};
 use crate::config::topic::{self, Overrides};
 use crate::config::{Config, TopicConfig};
@@ -58,6 +59,7 @@ impl Catalog {
             current: ArcSwap::new(Arc::new(topics)),
             changing: Mutex::new(changing),
             on_failure: OnceLock::new(),
+            turns: Semaphore::new(TURNS),
         })
     }
 }
@@ -97,6 +99,14 @@ fn tell(report: &RecoveryReport) {
         let (path, position, bytes) = (cut.path.display(), cut.position, cut.bytes);
         tracing::warn!(%path, position, bytes, reason = cut.reason, "a torn end was cut off the log");
     }
+    for hole in &report.set_aside {
+        let (path, position, bytes, reason) = (hole.path.display(), hole.position, hole.bytes, &hole.reason);
+        let (offset, next_offset, kept) = (hole.offset, hole.next_offset, hole.kept.display());
+        tracing::error!(
+            %path, position, bytes, offset, next_offset, %kept, reason,
+            "damage in the middle of the log was set aside; all behind it stays"
+        );
+    }
     for gap in &report.gaps {
         tracing::error!(?gap, "offsets are missing in the log; the records around them are served");
     }
@@ -127,13 +137,18 @@ fn settings_of(config: &Config, name: &str, stored: Vec<(String, String)>) -> (O
     }
 }
 
-/// Removes what is left of a deleted topic; whether nothing is.
+/// Removes what is left of a deleted topic; whether nothing is. A folder that says it is another topic's stays.
 fn finish_deletion(env: &PartitionEnv, deleting: &StoredTopic) -> bool {
     if name::check(&deleting.name).is_err() {
         return true;
     }
     for index in 0..deleting.partitions {
         let path = folder(env, &deleting.name, index);
+        let is_others = partition_metadata::read(env.store.fs(), &path)
+            .is_ok_and(|found| found.is_some_and(|id| id != deleting.uuid()));
+        if is_others {
+            continue;
+        }
         if let Err(error) = remove_folder(env.store.fs(), &path) {
             tracing::error!(path = %path.display(), %error, "files of a deleted topic are left");
             return false;

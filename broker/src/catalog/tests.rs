@@ -232,8 +232,13 @@ fn an_interrupted_deletion_is_finished_at_the_next_start() {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("00000000000000000000.log"), b"data").unwrap();
     }
+    let others = dir.path().join("a-1");
+    std::fs::create_dir(&others).unwrap();
+    std::fs::write(others.join("partition.metadata"), "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAABw")
+        .unwrap();
     let catalog = open(&dir);
     assert!(!dir.path().join("a-0").exists() && !dir.path().join("a-2").exists());
+    assert!(others.exists(), "it has another topic's id");
     assert!(create(&catalog, "a", 1).is_ok());
 }
 

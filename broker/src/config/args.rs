@@ -16,6 +16,9 @@ Examples:
   broker --config server.properties
       Reads Kafka's names from a file of key=value lines; log.dirs is the data directory.
 
+--flush sync: before the acknowledgement; interval:MS: so long after it at the latest; os: when
+the kernel writes them. The last two can lose acknowledged records when the machine crashes.
+
 A flag wins over --set, and --set over the file. Every setting is in docs/configuration.md.";
 
 /// A Kafka-compatible log broker: one process, one data directory, any Kafka client.
@@ -26,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Where to listen [default: 127.0.0.1:9092]; an empty host is every interface, port 0 a free one.
+    /// Where to listen; an empty host is every interface [default: 127.0.0.1:9092].
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
 
@@ -38,8 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// When acknowledged records are on disk: sync (before the acknowledgement, the default), interval:MS
-    /// (so long after it at the latest) or os (when the kernel writes them).
+    /// When acknowledged records are on disk: sync, interval:MS or os [default: sync].
     #[arg(long, value_name = "MODE")]
     pub flush: Option<String>,
 
@@ -51,11 +53,11 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// Log lines for people or for machines: human (the default) or json.
+    /// Log lines for people or for machines: human or json [default: human].
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
 
-    /// Least severe log line to print: error, warn, info (the default), debug or trace.
+    /// Least severe log line: error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 }

@@ -377,7 +377,8 @@ const NETWORK: &[Setting] = &[
         int(1, INT_MAX),
         Some("10000"),
         "connections",
-        "Open connections; at it, new ones are closed. Half of the descriptors that the process may have, if that is less. Kafka has no limit by default.",
+        "Open connections; at it, new ones are closed. Half of the descriptors that the process may have, \
+         if that is less. Kafka has no limit by default.",
     ),
     row(
         "connections.max.idle.ms",
@@ -422,7 +423,8 @@ const NETWORK: &[Setting] = &[
         int(1, 1_000_000),
         Some("10000"),
         "topics",
-        "Topics, or other resources, in one administrative request; a longer one is refused with INVALID_REQUEST.",
+        "Topics, or other resources, in one administrative request; a longer one is refused with \
+         INVALID_REQUEST.",
     ),
     row(
         "sendlog.shutdown.timeout.ms",

@@ -136,8 +136,8 @@ impl Config {
         }
         give_flags(args, &mut settings)?;
         let data_dir = match &args.data_dir {
-            Some(dir) => dir.clone(),
-            None => settings.read("log.dirs", one_directory)?.ok_or(ConfigError::NoDataDir)?,
+            Some(dir) if !dir.as_os_str().is_empty() => dir.clone(),
+            _ => settings.read("log.dirs", one_directory)?.ok_or(ConfigError::NoDataDir)?,
         };
         Self::from_settings(settings, data_dir)
     }

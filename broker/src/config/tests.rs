@@ -82,6 +82,10 @@ fn the_data_directory_is_needed() {
         load_file("num.partitions=1", &[]).unwrap_err(),
         "no data directory: give --data-dir DIR, for example `broker --data-dir data`"
     );
+    assert!(matches!(
+        Config::load(&Args::for_data_dir("")),
+        Err(ConfigError::Invalid { .. } | ConfigError::NoDataDir)
+    ));
     assert!(load_file("log.dirs=a,b", &[]).unwrap_err().contains("one data directory"));
 }
 

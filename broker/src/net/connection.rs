@@ -21,7 +21,7 @@ use bytes::{Bytes, BytesMut};
 use sendlog_protocol::{Piece, frame};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::budget::{Budget, Charge};
 use super::transmit::{Path, Transmitter};
@@ -31,6 +31,9 @@ use crate::storage::file_slice::FileSlice;
 /// The first buffer of a connection, which the budget is not asked for: whoever uses the budget up,
 /// small requests of others are read all the same.
 const FIRST_READ_BYTES: usize = 4 << 10;
+
+/// A request that takes longer than this rate, and the stall time-out on top, is given up.
+const BYTES_PER_SECOND_MIN: f64 = 16_384.0;
 
 /// Answers are gathered into one send up to this many bytes.
 const GATHER_BYTES_MAX: usize = 64 << 10;
@@ -94,6 +97,7 @@ pub async fn serve(
         buffer: BytesMut::new(),
         charge: Charge::default(),
         frame_bytes_usual: FIRST_READ_BYTES,
+        frame_began: Instant::now(),
     };
     let write = write_answers(answers, transmitter);
     let read = async {
@@ -131,6 +135,8 @@ struct Reader {
     charge: Charge,
     /// Size of the last whole frame: the next one is expected to be like it.
     frame_bytes_usual: usize,
+    /// When the frame in the buffer began.
+    frame_began: Instant,
 }
 
 impl Reader {
@@ -152,6 +158,7 @@ impl Reader {
 
     /// The next frame without its length prefix; `None` when the peer has closed between frames.
     async fn read_frame(&mut self) -> Result<Option<(Bytes, Charge)>, Close> {
+        self.frame_began = Instant::now();
         loop {
             if let Some(frame) = self.take_frame()? {
                 self.frame_bytes_usual = frame.len() + frame::PREFIX_SIZE;
@@ -188,12 +195,26 @@ impl Reader {
     }
 
     async fn wait_readable(&self, between_frames: bool) -> Result<bool, Close> {
-        let patience = if between_frames { self.limits.idle_timeout } else { self.limits.stall_timeout };
+        let patience = if between_frames {
+            self.limits.idle_timeout
+        } else {
+            let allowed = self.limits.stall_timeout + self.time_for_received();
+            self.limits.stall_timeout.min(allowed.saturating_sub(self.frame_began.elapsed()))
+        };
         match timeout(patience, self.stream.readable()).await {
             Ok(ready) => ready.map(|()| true).map_err(Close::Socket),
             Err(_) if between_frames => Ok(false),
-            Err(_) => Err(Close::HalfFrame { received: self.buffer.len(), waited: patience }),
+            Err(_) => {
+                let waited = self.frame_began.elapsed();
+                Err(Close::HalfFrame { received: self.buffer.len(), waited })
+            }
         }
+    }
+
+    /// What a peer that is just fast enough has needed: bytes that trickle in must not hold memory for
+    /// ever.
+    fn time_for_received(&self) -> Duration {
+        Duration::from_secs_f64(self.buffer.len() as f64 / BYTES_PER_SECOND_MIN)
     }
 
     /// Makes room for the bytes that are due: at once for a frame no larger than the last one, in
@@ -217,7 +238,12 @@ impl Reader {
         match self.stream.try_read_buf(&mut self.buffer) {
             Ok(0) if between_frames => Ok(false),
             Ok(0) => Err(Close::Truncated { received: self.buffer.len() }),
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                if between_frames {
+                    self.frame_began = Instant::now();
+                }
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
             Err(error) if between_frames && error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
             Err(error) => Err(Close::Socket(error)),

@@ -18,9 +18,6 @@ use crate::api::{Context, Line, LogLimit, Session};
 /// readable, and without a pause the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long open connections may take to finish when the broker stops.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
-
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -40,6 +37,8 @@ pub struct Listener {
     pub connections_max: usize,
     /// Whether record sets leave by `sendfile`.
     pub is_sendfile: bool,
+    /// How long open connections may take to finish when the broker stops.
+    pub drain_time: Duration,
 }
 
 /// Binds and listens. `congestion_control` is set on the listening socket: accepted ones inherit it.
@@ -76,8 +75,8 @@ impl Listener {
         }
         drop(self.socket);
         let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN_TIME, drained).await.is_err() {
-            tracing::warn!("some connections did not finish in {} s and are cut", DRAIN_TIME.as_secs());
+        if tokio::time::timeout(self.drain_time, drained).await.is_err() {
+            tracing::warn!("some connections did not finish in {:?} and are cut", self.drain_time);
         }
     }
 

@@ -87,16 +87,18 @@ impl Transmitter {
 
     async fn sendfile(&self, slice: &FileSlice) -> io::Result<()> {
         let mut sent = 0;
-        let mut resident_end = 0;
+        // Probed and found in memory up to here.
+        let mut warm_end = 0;
         while sent < slice.len() {
-            let want = SENDFILE_BYTES_MAX.min(slice.len() - sent);
-            if resident_end < sent + want && !slice.is_resident(sent, want) {
-                sent += self.sendfile_cold(slice, sent, want).await?;
-                continue;
+            if warm_end <= sent {
+                let want = SENDFILE_BYTES_MAX.min(slice.len() - sent);
+                if !slice.is_resident(sent, want) {
+                    sent += self.sendfile_cold(slice, sent, want).await?;
+                    continue;
+                }
+                warm_end = sent + want;
             }
-            resident_end = sent + want;
-            let moved = self.when_writable(|| sendfile(&self.stream, slice, sent, want)).await?;
-            sent += moved;
+            sent += self.when_writable(|| sendfile(&self.stream, slice, sent, warm_end - sent)).await?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{Notify, oneshot};
 
 use super::error::AppendError;
-use super::{Appended, FlushTimer, Partition, ProducedBatch, Settler};
+use super::{Appended, FlushTimer, Partition, ProducedBatch, Room, Settler};
 use crate::clock::Clock;
 use crate::storage::dirty::Dirty;
 use crate::storage::error::StorageError;
@@ -67,6 +67,21 @@ struct Queue {
     is_closed: bool,
 }
 
+/// What the commit threads work with.
+#[derive(Debug)]
+pub struct AppenderParts {
+    /// Makes files durable.
+    pub flusher: Flusher,
+    /// Takes partitions whose acks do not wait for a sync.
+    pub flush_timer: Arc<FlushTimer>,
+    /// Takes closed segments.
+    pub settler: Arc<Settler>,
+    /// Knows whether there is room.
+    pub room: Room,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// Queues appends; cheap to clone.
 #[derive(Clone)]
 pub struct Appender {
@@ -77,10 +92,7 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     sync_stage: Mutex<()>,
-    flusher: Flusher,
-    flush_timer: Arc<FlushTimer>,
-    settler: Arc<Settler>,
-    clock: Arc<dyn Clock>,
+    parts: AppenderParts,
     failure: OnceLock<Arc<StorageError>>,
     on_failure: Box<dyn Fn() + Send + Sync>,
     appended_bytes: AtomicU64,
@@ -109,10 +121,7 @@ impl Appender {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(
-        flusher: Flusher,
-        flush_timer: Arc<FlushTimer>,
-        settler: Arc<Settler>,
-        clock: Arc<dyn Clock>,
+        parts: AppenderParts,
         on_failure: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<(Self, CommitThreads)> {
         let appender = Self {
@@ -120,10 +129,7 @@ impl Appender {
                 queue: Mutex::default(),
                 arrived: Condvar::new(),
                 sync_stage: Mutex::new(()),
-                flusher,
-                flush_timer,
-                settler,
-                clock,
+                parts,
                 failure: OnceLock::new(),
                 on_failure: Box::new(on_failure),
                 appended_bytes: AtomicU64::new(0),
@@ -233,7 +239,7 @@ impl Shared {
             }
             let synced = match self.failure.get() {
                 Some(failure) => Err(Arc::clone(failure)),
-                None => self.flusher.sync(&round.dirty).map_err(|error| self.fail(Arc::new(error))),
+                None => self.parts.flusher.sync(&round.dirty).map_err(|error| self.fail(Arc::new(error))),
             };
             drop(stage);
             match synced {
@@ -309,7 +315,15 @@ impl Shared {
             return;
         }
         let Some(partition) = group.first().map(|job| Arc::clone(&job.partition)) else { return };
-        let mut written = partition.write(group.iter().map(|job| &job.batch), self.clock.now_ms());
+        let bytes = group.iter().map(|job| job.batch.bytes.len() as u64).sum();
+        if let Err(error) = self.parts.room.take(bytes) {
+            let error = Arc::new(error);
+            for job in group {
+                let _ = job.reply.send(Err(AppendError::Full(Arc::clone(&error))));
+            }
+            return;
+        }
+        let mut written = partition.write(group.iter().map(|job| &job.batch), self.parts.clock.now_ms());
         if 0 < written.bytes {
             self.appended_bytes.fetch_add(written.bytes, Ordering::Relaxed);
             if !self.is_appended.swap(true, Ordering::AcqRel) {
@@ -319,9 +333,9 @@ impl Shared {
         if let Some(error) = written.failure.take() {
             self.fail(error);
         }
-        self.settler.add(std::mem::take(&mut written.sealed));
+        self.parts.settler.add(std::mem::take(&mut written.sealed));
         if let Some(delay) = written.sync_in {
-            self.flush_timer.schedule(&partition, delay);
+            self.parts.flush_timer.schedule(&partition, delay);
         }
         let waits = written.acks_wait;
         for (job, result) in group.into_iter().zip(written.results) {

@@ -9,6 +9,7 @@ mod flush_timer;
 mod offsets;
 mod producer_state;
 mod read;
+mod room;
 mod settler;
 mod upkeep;
 mod waiters;
@@ -31,12 +32,13 @@ use crate::storage::segment::Segment;
 use crate::storage::store::Store;
 use crate::storage::summary::LogConfig;
 
-pub use appender::{AckAt, AppendResult, Appender, CommitThreads};
+pub use appender::{AckAt, AppendResult, Appender, AppenderParts, CommitThreads};
 pub use error::{AppendError, ReadError};
 pub use flush_timer::FlushTimer;
 pub use offsets::OffsetsView;
 pub use producer_state::{BatchSeen, NO_PRODUCER_ID, ProducerEntry, SequenceError};
 pub use read::{EpochEnd, FoundOffset, Read, ReadRequest};
+pub use room::Room;
 pub use settler::Settler;
 pub use upkeep::{Checkpoint, DeleteRecordsError};
 pub use waiters::{Waiter, Waiters};
@@ -225,6 +227,11 @@ impl Partition {
         self.lock_writer().producers.entries().map(|(id, entry)| (id, entry.clone())).collect()
     }
 
+    /// The largest producer id that is remembered.
+    pub fn last_producer_id(&self) -> Option<i64> {
+        self.lock_writer().producers.entries().map(|(id, _)| id).max()
+    }
+
     /// Whether the topic was deleted.
     pub fn is_deleted(&self) -> bool {
         self.is_deleted.load(Ordering::Acquire)
@@ -241,6 +248,7 @@ fn log_config(config: &TopicConfig) -> LogConfig {
         segment_ms: config.segment_ms,
         index_interval_bytes: config.index_interval_bytes,
         segment_index_bytes: config.segment_index_bytes,
+        sync_before_roll: config.syncs_before_ack(),
     }
 }
 

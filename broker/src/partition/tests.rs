@@ -32,11 +32,18 @@ fn rig(settings: &[&str]) -> Rig {
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&failures);
     let clock = Arc::new(ManualClock::at(1_000));
-    let (appender, threads) =
-        Appender::start(Flusher::new(2), Arc::default(), Arc::default(), clock, move || {
-            counted.fetch_add(1, Ordering::SeqCst);
-        })
-        .unwrap();
+    let store = Store::new(Arc::new(files.clone()), 10);
+    let parts = AppenderParts {
+        flusher: Flusher::new(2),
+        flush_timer: Arc::default(),
+        settler: Arc::default(),
+        room: Room::new(store, directory.path().to_owned(), 0),
+        clock,
+    };
+    let on_failure = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    };
+    let (appender, threads) = Appender::start(parts, on_failure).unwrap();
     Rig { directory, files, partition, appender, threads, failures }
 }
 
@@ -211,7 +218,7 @@ fn deleting_records_moves_the_start_and_no_further_than_the_watermark() {
     assert!(matches!(rig.partition.read(&request, IoMode::Blocking), Err(ReadError::OutOfRange { .. })));
     let size = rig.partition.size_bytes();
     let checkpoint = rig.partition.checkpoint(false).unwrap().expect("something was written");
-    rig.partition.checkpoint_saved(checkpoint).unwrap();
+    rig.partition.checkpoint_saved(&checkpoint).unwrap();
     assert!(rig.partition.size_bytes() <= size);
     assert_eq!(rig.partition.delete_records(-1).unwrap(), 50);
 }

@@ -70,7 +70,7 @@ impl Partition {
     ///
     /// # Errors
     /// [`StorageError`] if a file could not be removed; the next start finds it below the log start.
-    pub fn checkpoint_saved(&self, checkpoint: Checkpoint) -> Result<(), StorageError> {
+    pub fn checkpoint_saved(&self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
         delete_segments(&self.store, &checkpoint.doomed)
     }
 

@@ -114,11 +114,14 @@ impl Partition {
             }
             let mut log_append_time_ms = -1;
             let mut header_bytes = header_of(&batch.bytes);
+            let records = batch.bytes.get(BATCH_HEADER_SIZE..).unwrap_or_default();
             if config.timestamp_type == TimestampType::LogAppendTime {
                 log_append_time_ms = now_ms;
-                let records = batch.bytes.get(BATCH_HEADER_SIZE..).unwrap_or_default();
                 records::stamp_log_append_time(&mut header_bytes, records, now_ms);
                 header.max_timestamp = now_ms;
+            } else if says_otherwise(&header_bytes, &header) {
+                // A producer that got its own largest timestamp wrong would mislead searches by time.
+                records::stamp_create_time(&mut header_bytes, records, header.max_timestamp);
             }
             header.base_offset = next_offset;
             header.leader_epoch = leader_epoch;
@@ -218,6 +221,14 @@ fn header_of(batch: &Bytes) -> [u8; BATCH_HEADER_SIZE] {
         *to = *from;
     }
     header
+}
+
+/// Whether the bytes' timestamps differ from what the records have, or claim to be the broker's.
+fn says_otherwise(header_bytes: &[u8; BATCH_HEADER_SIZE], checked: &BatchHeader) -> bool {
+    BatchHeader::read(header_bytes).is_ok_and(|said| {
+        said.max_timestamp != checked.max_timestamp
+            || said.attributes.timestamp_type() != records::TimestampType::CreateTime
+    })
 }
 
 /// Takes back what was prepared and could not be written. On a full disk the log is unchanged and

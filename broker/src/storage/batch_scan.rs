@@ -20,6 +20,15 @@ pub(super) enum Scanned {
     Bad(String),
 }
 
+/// A valid batch behind damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FoundBatch {
+    /// Where it starts in the file.
+    pub(super) position: u64,
+    /// Offset of its first record.
+    pub(super) base_offset: i64,
+}
+
 /// Goes through a file from a batch boundary on.
 pub(super) struct BatchScan<'a> {
     file: &'a dyn StoredFile,
@@ -58,7 +67,7 @@ impl<'a> BatchScan<'a> {
     }
 
     /// Where a valid batch of an offset from `offset` on starts, behind the position: byte by byte.
-    pub(super) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<u64>> {
+    pub(super) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
         const OFFSETS_AHEAD: i64 = 1 << 32;
         while self.position + (BATCH_HEADER_SIZE as u64) < self.end {
             self.position += 1;
@@ -71,7 +80,7 @@ impl<'a> BatchScan<'a> {
             }
             self.load(header.size())?;
             if check_stored(self.bytes()).is_ok() {
-                return Ok(Some(self.position));
+                return Ok(Some(FoundBatch { position: self.position, base_offset: header.base_offset }));
             }
         }
         Ok(None)
@@ -145,8 +154,10 @@ mod tests {
         for distance in [1, 60, 61, 1000, WINDOW_BYTES - 30, WINDOW_BYTES + 5] {
             let bytes = [&vec![0; distance][..], &good].concat();
             let file = file(&bytes);
-            let find =
-                |offset| BatchScan::new(&*file, 0, bytes.len() as u64).find_valid_behind(offset).unwrap();
+            let find = |offset| {
+                let found = BatchScan::new(&*file, 0, bytes.len() as u64).find_valid_behind(offset).unwrap();
+                found.map(|found| found.position)
+            };
             assert_eq!(find(7), Some(distance as u64));
             assert_eq!(find(0), Some(distance as u64));
             assert_eq!(find(8), None, "an older one is no successor");

@@ -62,6 +62,15 @@ pub enum DataDirError {
         /// What it seems to be.
         hint: &'static str,
     },
+    /// It is sendlog's, but what says so is gone.
+    #[error(
+        "{path}/sendlog.meta is missing, beside other files of sendlog: restore it from a backup, or give another --data-dir",
+        path = .path.display()
+    )]
+    MetaMissing {
+        /// As given.
+        path: PathBuf,
+    },
     /// It cannot be written to.
     #[error("{path} is not writable ({source}); change its owner or mode, or give another --data-dir", path = .path.display())]
     NotWritable {
@@ -260,11 +269,14 @@ fn check_empty(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
     let Some(example) = names.iter().find(|name| !NOT_FOREIGN.contains(&name.as_str())) else {
         return Ok(());
     };
-    let is_kafkas = names.iter().any(|name| name == "meta.properties");
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    if has("catalog.state") {
+        return Err(DataDirError::MetaMissing { path: path.to_path_buf() });
+    }
     Err(DataDirError::Foreign {
         path: path.to_path_buf(),
         example: example.clone(),
-        hint: if is_kafkas { " (it looks like Apache Kafka's)" } else { "" },
+        hint: if has("meta.properties") { " (it looks like Apache Kafka's)" } else { "" },
     })
 }
 

@@ -49,7 +49,10 @@ pub enum StorageError {
         dir: PathBuf,
     },
     /// A partition folder holds another topic's files.
-    #[error("{path} belongs to topic id {found}, not to {expected}; move the folder away", path = .dir.display())]
+    #[error(
+        "{path}/partition.metadata names topic id {found}, the catalog expects {expected}: restore the file from a \
+         backup; or, if the folder is another topic's, move it out of the data directory", path = .dir.display()
+    )]
     ForeignPartition {
         /// Partition folder.
         dir: PathBuf,
@@ -126,6 +129,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether there was no room for what the read would have left behind, such as an index.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+
     /// Sorts a failed read.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::WouldBlock {

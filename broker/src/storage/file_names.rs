@@ -39,7 +39,7 @@ pub(super) fn is_leftover(name: &str) -> bool {
     let deleted = name.strip_suffix(DELETED).and_then(|stem| stem.strip_suffix('.'));
     let temporary = name.strip_suffix(".tmp");
     deleted.is_some_and(|stem| is_ours(stem, &[LOG, INDEX, TIME_INDEX, SEAL]))
-        || temporary.is_some_and(|stem| is_ours(stem, &[INDEX, TIME_INDEX, SEAL]))
+        || temporary.is_some_and(|stem| is_ours(stem, &[LOG, INDEX, TIME_INDEX, SEAL]))
 }
 
 #[cfg(test)]

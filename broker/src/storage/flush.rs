@@ -7,9 +7,12 @@
 //! when [`Flusher::sync`] returns it is durable.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::storage::dirty::{Dirty, DirtyFile};
 use crate::storage::error::StorageError;
@@ -17,6 +20,10 @@ use crate::storage::files::FileSystem;
 
 /// A sync thread calls `fdatasync` and nothing else.
 const STACK_BYTES: usize = 64 << 10;
+
+/// How often, and how far apart, a folder is tried to be opened while descriptors are short.
+const DESCRIPTOR_ATTEMPTS_MAX: u32 = 1_000;
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
 
 type Outcome = Result<(), StorageError>;
 
@@ -31,10 +38,23 @@ impl SyncUnit {
     fn sync(&self) -> Outcome {
         match self {
             Self::File(file) => file.sync(),
-            Self::Directory(fs, path) => {
-                fs.sync_dir(path).map_err(|source| StorageError::io(path, "sync", source))
-            }
+            Self::Directory(fs, path) => sync_directory(fs.as_ref(), path),
         }
+    }
+}
+
+/// Syncs a folder, which takes a descriptor to open it. Clients may have used them up: that is no
+/// failed sync, so it waits a while for one to come back.
+fn sync_directory(fs: &dyn FileSystem, path: &Path) -> Outcome {
+    let mut attempts = 0;
+    loop {
+        let Err(source) = fs.sync_dir(path) else { return Ok(()) };
+        let is_short = matches!(Errno::from_io_error(&source), Some(Errno::MFILE | Errno::NFILE));
+        if !is_short || attempts == DESCRIPTOR_ATTEMPTS_MAX {
+            return Err(StorageError::Io { path: path.to_path_buf(), op: "sync", source });
+        }
+        attempts += 1;
+        std::thread::sleep(DESCRIPTOR_PAUSE);
     }
 }
 

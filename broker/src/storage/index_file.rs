@@ -278,6 +278,10 @@ impl IndexMap {
 }
 
 impl<const WORDS: usize> IndexView<WORDS> {
+    pub(super) fn empty() -> Self {
+        Self { map: None, len: 0 }
+    }
+
     /// An entry; none behind the published ones.
     pub(super) fn get(&self, entry: usize) -> Option<[u32; WORDS]> {
         if self.len <= entry {

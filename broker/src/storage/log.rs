@@ -301,8 +301,10 @@ impl Log {
         {
             return Ok(Arc::clone(active));
         }
-        if active.is_none() {
-            self.create_folder()?;
+        match &active {
+            Some(active) if self.config.sync_before_roll => sync(active)?,
+            Some(_) => {}
+            None => self.create_folder()?,
         }
         let place = SegmentPlace {
             store: &self.store,
@@ -449,6 +451,17 @@ pub fn delete_segments(store: &Store, segments: &[Arc<Segment>]) -> Result<(), S
         segment.delete_files(store.fs())?;
     }
     Ok(())
+}
+
+/// Makes a segment durable that is about to be followed by another.
+fn sync(segment: &Arc<Segment>) -> Result<(), StorageError> {
+    let file =
+        segment.file(IoMode::Blocking).map_err(|source| StorageError::io(segment.path(), "open", source))?;
+    file.sync_data().map_err(|source| StorageError::Io {
+        path: segment.path().to_path_buf(),
+        op: "sync",
+        source,
+    })
 }
 
 impl std::fmt::Debug for Log {

@@ -44,6 +44,7 @@ mod file_names;
 mod header_walk;
 mod index_file;
 mod offset_index;
+mod quarantine;
 mod segment_append;
 mod time_index;
 

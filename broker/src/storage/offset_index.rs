@@ -38,6 +38,11 @@ pub(super) fn new(path: PathBuf) -> OffsetIndex {
 }
 
 impl OffsetLookup {
+    /// An index without entries: look-ups walk the log.
+    pub(super) fn empty(base_offset: i64) -> Self {
+        Self { base_offset, view: IndexView::empty() }
+    }
+
     /// # Errors
     /// Those of [`IndexFile::view`].
     pub(super) fn new(

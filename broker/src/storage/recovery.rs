@@ -1,8 +1,9 @@
 //! Opening a log after a crash: believe the checkpoint, check what lies behind it, cut a torn tail.
 //!
 //! Work is proportional to what was appended since the checkpoint. Below the checkpoint nothing is read and nothing is ever cut;
-//! above it a bad batch is cut only if no valid one follows it. Everything else is an error that names the place: on a
-//! single machine there is no other copy. Recovery only cuts and rewrites indexes, so it may itself be interrupted anywhere.
+//! above it a bad batch is cut only if no valid one follows it; else it is set aside, and what follows stays. Bytes that a
+//! checkpoint covers and that are not there are an error that names the place: on a single machine there is no other copy.
+//! Every step may be interrupted anywhere and is taken again by the next start.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use uuid::Uuid;
 use crate::storage::batch_scan::{BatchScan, Scanned};
 use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::dirty::DirtyFile;
-use crate::storage::error::StorageError;
+use crate::storage::error::{StorageError, is_full};
 use crate::storage::file_names::{self, segment_file};
 use crate::storage::files::{FileSystem, IoMode};
 use crate::storage::partition_metadata;
+use crate::storage::quarantine::{self, Hole};
 use crate::storage::segment::{Segment, SegmentPlace};
 use crate::storage::summary::{NewEntries, SegmentSummary};
 use crate::storage::view::Bound;
@@ -25,6 +27,9 @@ use crate::storage::view::Bound;
 /// What a user can do about stored data that contradicts the checkpoint.
 pub(super) const WAY_OUT: &str = "nothing was changed; restore the partition folder from a backup, or, to go on with what is \
      there, move it out of the data directory and create the topic anew";
+
+/// A torn tail up to this size is kept in a file beside its segment.
+const TORN_BYTES_KEPT_MAX: u64 = 64 << 20;
 
 /// What recovery did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,12 +40,33 @@ pub struct RecoveryReport {
     pub bytes: u64,
     /// Torn tails that were cut.
     pub cuts: Vec<Cut>,
+    /// Damage in the middle that was set aside.
+    pub set_aside: Vec<SetAside>,
     /// Offsets that are missing between two segments.
     pub gaps: Vec<Gap>,
     /// Segment files whose indexes will be rebuilt when they are needed.
     pub indexes_to_rebuild: Vec<PathBuf>,
     /// Files of ours that were no longer of use and were removed.
     pub removed: Vec<PathBuf>,
+}
+
+/// Damage that good batches follow: it was set aside, and the batches behind it stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Segment file.
+    pub path: PathBuf,
+    /// Where the damage was.
+    pub position: u64,
+    /// Bytes of it.
+    pub bytes: u64,
+    /// The first offset that is gone.
+    pub offset: i64,
+    /// The first offset behind it.
+    pub next_offset: i64,
+    /// Where the damaged bytes are now.
+    pub kept: PathBuf,
+    /// What was wrong with them.
+    pub reason: String,
 }
 
 /// A torn tail that was cut: bytes that are no whole batch, behind the last good one.
@@ -235,14 +261,18 @@ fn check_checkpointed(task: Task<'_>, found: &[Found]) -> Result<(), StorageErro
     })
 }
 
-/// Finishes an interrupted deletion: segments wholly below the log's start.
+/// Finishes an interrupted deletion: segments wholly below the log's start. Not the one that the checkpoint names: if the
+/// broker crashes again before the next checkpoint, recovery will look for it.
 fn remove_obsolete(
     task: Task<'_>,
     found: &mut Vec<Found>,
     recovered: &mut Recovered,
 ) -> Result<(), StorageError> {
+    let active = task.checkpoint.and_then(|checkpoint| checkpoint.active);
+    let Some(active) = active else { return Ok(()) };
     let next_bases = found.iter().skip(1).map(|next| next.base_offset);
-    let count = next_bases.take_while(|base| *base <= recovered.start_offset).count();
+    let count =
+        next_bases.take_while(|base| *base <= recovered.start_offset && *base <= active.base_offset).count();
     for segment in found.drain(..count) {
         let segment = Segment::with_size(task.place, segment.base_offset, segment.size);
         segment.delete_files(task.place.store.fs())?;
@@ -276,13 +306,23 @@ fn recover_segment(
     let segment = Arc::new(Segment::with_summary(task.place, start));
     // What this broker has appended is dense; sealed segments from elsewhere may have been compacted.
     let is_dense = task.checkpoint.is_some() || later.is_empty();
-    let checked = check_batches(task, &segment, start, &Extent { size: this.size, is_dense }, visit)?;
+    let mut extent = Extent { size: this.size, is_dense };
+    let mut checked = check_batches(task, &segment, start, &extent, visit)?;
+    while let Some(reason) = checked.damage.take() {
+        let damage = Damage { segment: &segment, summary: &checked.summary, size: extent.size, reason };
+        let next_base = later.iter().find(|next| 0 < next.size).map(|next| next.base_offset);
+        match find_hole(&damage, next_base)? {
+            Some(hole) => {
+                let (size, set_aside) = set_aside(task, damage, hole)?;
+                recovered.report.set_aside.push(set_aside);
+                extent.size = size;
+                checked.extend(check_batches(task, &segment, checked.summary, &extent, visit)?);
+            }
+            None => recovered.report.cuts.push(cut(task, damage)?),
+        }
+    }
     recovered.report.batches += checked.batches;
     recovered.report.bytes += checked.summary.size - start.size;
-    if let Some(reason) = checked.damage {
-        let damage = Damage { segment: &segment, summary: &checked.summary, size: this.size, reason };
-        recovered.report.cuts.push(cut(damage, later)?);
-    }
     add_recovered(task, start, &segment, checked.summary, checked.entries, later.is_empty(), recovered)
 }
 
@@ -322,6 +362,17 @@ struct Checked {
     batches: u64,
     /// Why the walk ended before the file's end.
     damage: Option<String>,
+}
+
+impl Checked {
+    /// Adds what was found behind damage that was set aside.
+    fn extend(&mut self, more: Self) {
+        self.summary = more.summary;
+        self.entries.offset.extend(more.entries.offset);
+        self.entries.time.extend(more.entries.time);
+        self.batches += more.batches;
+        self.damage = more.damage;
+    }
 }
 
 fn check_batches(
@@ -369,29 +420,50 @@ struct Damage<'a> {
     reason: String,
 }
 
-/// Cuts a torn tail, unless good batches follow: then it is damage in the middle, and cutting would lose them.
-fn cut(damage: Damage<'_>, later: &[Found]) -> Result<Cut, StorageError> {
+/// What is damaged if good batches follow: in the file, or in a later segment, which starts at `next_base`. None if nothing
+/// follows: then it is a torn tail.
+fn find_hole(damage: &Damage<'_>, next_base: Option<i64>) -> Result<Option<Hole>, StorageError> {
+    let Damage { segment, summary, size, .. } = *damage;
+    let read_error = |source| StorageError::io(segment.path(), "read", source);
+    let file = segment.file(IoMode::Blocking).map_err(read_error)?;
+    let mut scan = BatchScan::new(&*file, summary.size, size);
+    let next = scan.find_valid_behind(summary.next_offset).map_err(read_error)?;
+    let (end, next_offset) = match (next, next_base) {
+        (Some(found), _) => (found.position, found.base_offset),
+        (None, Some(next_base)) => (size, next_base),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Hole { position: summary.size, end, offset: summary.next_offset, next_offset }))
+}
+
+/// Sets damage in the middle aside; returns the segment's new size.
+fn set_aside(task: Task<'_>, damage: Damage<'_>, hole: Hole) -> Result<(u64, SetAside), StorageError> {
+    let Damage { segment, size, reason, .. } = damage;
+    let path = segment.path().to_path_buf();
+    let (new_size, kept) = quarantine::quarantine(task.place.store.fs(), &path, size, hole)?;
+    // The descriptor is of the file as it was.
+    segment.close();
+    let Hole { position, end, offset, next_offset } = hole;
+    Ok((new_size, SetAside { path, position, bytes: end - position, offset, next_offset, kept, reason }))
+}
+
+/// Cuts a torn tail. What is cut is kept beside the segment, unless it is very long.
+fn cut(task: Task<'_>, damage: Damage<'_>) -> Result<Cut, StorageError> {
     let Damage { segment, summary, size, reason } = damage;
     let path = segment.path().to_path_buf();
     let io_error = |op| move |source| StorageError::io(segment.path(), op, source);
     let file = segment.file(IoMode::Blocking).map_err(io_error("open"))?;
-    let next = BatchScan::new(&*file, summary.size, size)
-        .find_valid_behind(summary.next_offset)
-        .map_err(io_error("read"))?;
-    let behind = match next {
-        Some(position) => Some(format!("a valid batch follows at position {position}")),
-        None => later
-            .iter()
-            .find(|segment| 0 < segment.size)
-            .map(|segment| format!("the segment at offset {} follows", segment.base_offset)),
-    };
-    if let Some(behind) = behind {
-        let offset = summary.next_offset;
-        let reason = format!("{reason}, and {behind}; {WAY_OUT}");
-        return Err(StorageError::Corrupt { path, position: summary.size, offset, reason });
+    let bytes = size - summary.size;
+    if bytes <= TORN_BYTES_KEPT_MAX {
+        let kept = path.with_added_extension(format!("torn-{}", summary.size));
+        // On a full disk the cut is what makes room.
+        match quarantine::keep(task.place.store.fs(), &*file, &kept, summary.size..size) {
+            Err(source) if !is_full(&source) => return Err(io_error("keep the torn end of")(source)),
+            _ => {}
+        }
     }
     file.truncate(summary.size).map_err(io_error("truncate"))?;
-    Ok(Cut { path, position: summary.size, bytes: size - summary.size, reason })
+    Ok(Cut { path, position: summary.size, bytes, reason })
 }
 
 fn add_recovered(

@@ -420,14 +420,22 @@ impl Segment {
         Ok(state.summary.unwrap_or_else(|| SegmentSummary::new(self.base_offset, 0)))
     }
 
+    /// The offset index. While the disk has no room to rebuild it, one without entries: slow, and right.
     pub(super) fn offsets(self: &Arc<Self>, io: IoMode) -> Result<OffsetLookup, ReadError> {
-        self.make_ready(io)?;
+        match self.make_ready(io) {
+            Err(error) if error.is_full() => return Ok(OffsetLookup::empty(self.base_offset)),
+            ready => ready?,
+        }
         OffsetLookup::new(&self.offset_index, self.base_offset, self.store.fs(), io)
             .map_err(|error| ReadError::io(self.offset_index.path(), error))
     }
 
+    /// The time index, likewise.
     pub(super) fn times(self: &Arc<Self>, io: IoMode) -> Result<TimeLookup, ReadError> {
-        self.make_ready(io)?;
+        match self.make_ready(io) {
+            Err(error) if error.is_full() => return Ok(TimeLookup::empty(self.base_offset)),
+            ready => ready?,
+        }
         TimeLookup::new(&self.time_index, self.base_offset, self.store.fs(), io)
             .map_err(|error| ReadError::io(self.time_index.path(), error))
     }

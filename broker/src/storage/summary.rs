@@ -17,6 +17,9 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// Largest index file, bytes (`segment.index.bytes`).
     pub segment_index_bytes: u32,
+    /// A segment is synced before a new one takes over. Otherwise a power cut may keep the new one and take the end of the
+    /// old: a hole in the log. Off for topics that may lose their end anyway.
+    pub sync_before_roll: bool,
 }
 
 impl Default for LogConfig {
@@ -27,6 +30,7 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
             segment_index_bytes: 10 << 20,
+            sync_before_roll: true,
         }
     }
 }
@@ -191,7 +195,13 @@ mod tests {
     }
 
     fn config() -> LogConfig {
-        LogConfig { segment_bytes: 1000, segment_ms: 500, index_interval_bytes: 300, segment_index_bytes: 80 }
+        LogConfig {
+            segment_bytes: 1000,
+            segment_ms: 500,
+            index_interval_bytes: 300,
+            segment_index_bytes: 80,
+            ..LogConfig::default()
+        }
     }
 
     #[test]

@@ -53,6 +53,11 @@ fn timestamp([high, low, _]: [u32; WORDS]) -> i64 {
 }
 
 impl TimeLookup {
+    /// An index without entries: look-ups walk the log.
+    pub(super) fn empty(base_offset: i64) -> Self {
+        Self { base_offset, view: IndexView::empty() }
+    }
+
     /// # Errors
     /// Those of [`IndexFile::view`].
     pub(super) fn new(

@@ -2,7 +2,6 @@
 
 round-trip FILE...  each file through a topic of its own, one codec after the other
 crash FILE...       all lines several times, idempotent, while somebody kills and restarts the broker
-volume FILE...      2 GiB of the same lines
 """
 
 import hashlib
@@ -17,7 +16,6 @@ from checks import Checks, bootstrap, equal, eventually, true, unique
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 LIMIT = 60
-VOLUME_BYTES = 2 << 30
 CRASH_LINES = 400_000
 
 
@@ -132,34 +130,6 @@ def crash(paths):
     print(f"connection lost {disconnects} times", flush=True)
 
 
-def volume(paths):
-    topic = unique("real-logs-codec-none")
-    create(topic, len(paths))
-    files = [lines_of(path) for path in paths]
-    contents = [b"".join(lines) for lines in files]
-    rounds = VOLUME_BYTES // sum(map(len, contents)) + 1
-    settings = {"bootstrap.servers": bootstrap(), "linger.ms": 50, "batch.size": 1_000_000}
-    producer = Producer({**settings, "queue.buffering.max.messages": 500_000, "queue.buffering.max.kbytes": 131_072})
-    for _ in range(rounds):
-        for partition, lines in enumerate(files):
-            for line in lines:
-                send(producer, topic, line, partition=partition)
-            producer.poll(0)
-    equal(producer.flush(4 * LIMIT), 0, "unsent messages")
-    back = [hashlib.sha256() for _ in files]
-    for some in messages(topic, len(files), rounds * sum(map(len, files))):
-        values = [[] for _ in files]
-        for message in some:
-            values[message.partition()].append(message.value())
-        for partition, parts in enumerate(values):
-            back[partition].update(b"".join(parts))
-    for partition, content in enumerate(contents):
-        expected = hashlib.sha256()
-        for _ in range(rounds):
-            expected.update(content)
-        equal(back[partition].hexdigest(), expected.hexdigest(), f"SHA-256 of partition {partition}")
-
-
 def main():
     mode, *paths = sys.argv[1:]
     checks = Checks("real logs", f"({mode}) by librdkafka {confluent_kafka.libversion()[0]}")
@@ -169,8 +139,6 @@ def main():
             checks.run(f"{os.path.basename(path)} ({codec})", round_trip, path, codec)
     elif mode == "crash":
         checks.run("every acknowledged line once and in order", crash, paths)
-    elif mode == "volume":
-        checks.run(f"{VOLUME_BYTES >> 20} MiB of lines", volume, paths)
     else:
         sys.exit(__doc__)
     checks.finish()

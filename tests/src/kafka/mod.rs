@@ -60,7 +60,8 @@ impl Kafka {
     /// # Panics
     /// When the request cannot be expressed in this version.
     pub fn send<Q: Request>(&mut self, version: i16, request: &Q) -> io::Result<()> {
-        let frame = encode_request(self.sent, Some("scenario"), version, request).expect("the request encodes");
+        let frame =
+            encode_request(self.sent, Some("scenario"), version, request).expect("the request encodes");
         self.connection.send_bytes(&frame)?;
         self.sent += 1;
         Ok(())

@@ -252,7 +252,8 @@ impl Kafka {
             ..ListOffsetsPartition::default()
         }];
         let topics = vec![ListOffsetsTopic { name: topic.to_owned(), partitions }];
-        let answer = self.ask(7, &ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() });
+        let answer =
+            self.ask(7, &ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() });
         let found = &answer.topics[0].partitions[0];
         assert_ok(found.error_code, None, topic);
         found.offset
@@ -283,8 +284,7 @@ fn fetch_request(topic: &str, partition: i32, offset: i64) -> FetchRequest {
         partition_max_bytes: 1 << 20,
         ..FetchPartition::default()
     };
-    let topic =
-        FetchTopic { topic: topic.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
+    let topic = FetchTopic { topic: topic.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
     FetchRequest {
         max_wait_ms: 0,
         min_bytes: 0,

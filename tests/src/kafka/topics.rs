@@ -4,9 +4,9 @@ use std::io;
 
 use sendlog_protocol::messages::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteRecordsPartition, DeleteRecordsRequest,
-    DeleteRecordsTopic, DeleteTopicState, DeleteTopicsRequest, DescribeConfigsRequest, DescribeConfigsResource,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource, IncrementalAlterableConfig,
-    MetadataRequest, MetadataRequestTopic, MetadataResponseTopic,
+    DeleteRecordsTopic, DeleteTopicState, DeleteTopicsRequest, DescribeConfigsRequest,
+    DescribeConfigsResource, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
+    IncrementalAlterableConfig, MetadataRequest, MetadataRequestTopic, MetadataResponseTopic,
 };
 use uuid::Uuid;
 

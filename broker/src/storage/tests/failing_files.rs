@@ -54,6 +54,7 @@ fn append(log: &mut Log, progress: &mut Progress, count: usize) -> Result<(), St
             Err(StorageError::Full { .. }) => {
                 assert_eq!(log.end_offset(), base, "the log is as it was");
                 assert!(!log.is_poisoned());
+                check_file_size(log);
                 log.append(&next.to_append(), 1).map_err(|error| error.to_string())?;
                 progress.batches.push(next);
             }
@@ -66,6 +67,15 @@ fn append(log: &mut Log, progress: &mut Progress, count: usize) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// What a failed write has put into the file is taken back.
+fn check_file_size(log: &Log) {
+    let view = log.view();
+    if let Some(last) = view.segments().last() {
+        let size = std::fs::metadata(last.path()).unwrap().len();
+        assert_eq!((last.base_offset(), size), (log.end().segment_base, log.end().position));
+    }
 }
 
 fn sync(log: &mut Log, progress: &mut Progress) -> Result<(), String> {

@@ -233,6 +233,7 @@ fn config() -> impl Strategy<Value = LogConfig> {
             segment_ms,
             index_interval_bytes,
             segment_index_bytes,
+            ..LogConfig::default()
         },
     )
 }

@@ -114,24 +114,28 @@ fn a_flipped_bit_in_the_last_batch_cuts_it() {
 }
 
 #[test]
-fn damage_before_good_batches_is_refused_and_nothing_is_cut() {
+fn damage_before_good_batches_is_set_aside_and_they_stay() {
     let crashed = crashed();
     let first = usize::try_from(crashed.checkpointed).unwrap();
     for at in [first, first + 8, first + 16, first + 17, first + 61] {
-        let torn = crashed.fixture.copy();
-        let last = torn.files(&["log"]).pop().unwrap();
-        let mut bytes = std::fs::read(&last).unwrap();
-        bytes[at] ^= 0x41;
-        std::fs::write(&last, &bytes).unwrap();
         for checkpoint in crashed.checkpoints() {
-            let error = torn.try_open(dirty(checkpoint)).unwrap_err();
-            let StorageError::Corrupt { path, position, offset, reason } = error else {
-                panic!("{error}");
-            };
-            assert_eq!((&path, position), (&last, crashed.checkpointed));
-            assert_eq!(offset, crashed.checkpoint.end_offset);
-            assert!(reason.contains("a valid batch follows"), "{reason}");
-            assert_eq!(std::fs::read(&last).unwrap(), bytes, "nothing was changed");
+            let torn = crashed.fixture.copy();
+            let last = torn.files(&["log"]).pop().unwrap();
+            let mut bytes = std::fs::read(&last).unwrap();
+            bytes[at] ^= 0x41;
+            std::fs::write(&last, &bytes).unwrap();
+            let (log, report) = torn.try_open(dirty(checkpoint.clone())).unwrap();
+            let [hole] = &report.set_aside[..] else { panic!("byte {at}: {report:?}") };
+            assert_eq!((&hole.path, hole.position), (&last, crashed.checkpointed));
+            assert_eq!(hole.offset, crashed.checkpoint.end_offset);
+            assert!(hole.offset < hole.next_offset);
+            let kept = std::fs::read(&hole.kept).unwrap();
+            assert_eq!(kept, bytes[first..first + kept.len()], "the damaged bytes are kept");
+            let end = log.end_offset();
+            drop(log);
+            // The next start finds nothing amiss, whatever it knows.
+            let (log, report) = torn.try_open(dirty(checkpoint)).unwrap();
+            assert_eq!((log.end_offset(), report.set_aside.len(), report.cuts.len()), (end, 0, 0));
         }
     }
 }
