@@ -86,6 +86,7 @@ api_keys! {
     Fetch = 1, FetchRequest => messages::FetchResponse<Bytes>;
     ListOffsets = 2, ListOffsetsRequest => messages::ListOffsetsResponse;
     Metadata = 3, MetadataRequest => messages::MetadataResponse;
+    FindCoordinator = 10, FindCoordinatorRequest => messages::FindCoordinatorResponse;
     ApiVersions = 18, ApiVersionsRequest => messages::ApiVersionsResponse;
     CreateTopics = 19, CreateTopicsRequest => messages::CreateTopicsResponse;
     DeleteTopics = 20, DeleteTopicsRequest => messages::DeleteTopicsResponse;

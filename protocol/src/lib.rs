@@ -21,5 +21,8 @@ pub mod schema;
 mod splice;
 pub mod wire;
 
-pub use message::{Message, Request, decode_body, decode_response_header, encode_request, encode_response};
+pub use message::{
+    Message, Request, STRAY_BYTES_MAX, decode_body, decode_body_and_rest, decode_response_header,
+    encode_request, encode_response,
+};
 pub use splice::{Piece, RecordSet, encode_fetch_response};

@@ -54,6 +54,25 @@ pub fn decode_body<M: Message>(body: Bytes, version: i16) -> Result<M, DecodeErr
     Ok(message)
 }
 
+/// Decodes a body and takes no offence at a few bytes behind it.
+///
+/// For Metadata requests alone: librdkafka (2.16) sends three stray bytes behind the one that asks for all topics in
+/// version 13. Apache Kafka ignores what follows any body.
+///
+/// # Errors
+/// As [`Message::decode`], or more than [`STRAY_BYTES_MAX`] bytes are left.
+pub fn decode_body_and_rest<M: Message>(body: Bytes, version: i16) -> Result<M, DecodeError> {
+    let mut input = Reader::new(body);
+    let message = M::decode(&mut input, version)?;
+    if STRAY_BYTES_MAX < input.remaining() {
+        input.finish()?;
+    }
+    Ok(message)
+}
+
+/// Bytes that [`decode_body_and_rest`] overlooks.
+pub const STRAY_BYTES_MAX: usize = 16;
+
 /// A request frame: length, header and body.
 ///
 /// # Errors
@@ -239,5 +258,18 @@ mod tests {
         let null = Bytes::from_static(&[0xff; 4]);
         let error = DecodeError::UnexpectedNull { field: "topics" };
         assert_eq!(decode_body::<MetadataRequest>(null, 0), Err(error));
+    }
+
+    #[test]
+    fn stray_bytes_are_overlooked_where_a_client_is_known_to_send_them() {
+        let mut out = Writer::new();
+        let request = MetadataRequest { topics: None, ..Default::default() };
+        request.encode(&mut out, 13).unwrap();
+        let out = out.into_bytes();
+        let with_rest = |rest: usize| Bytes::from([out.to_vec(), vec![0; rest]].concat());
+        assert_eq!(decode_body::<MetadataRequest>(with_rest(0), 13), Ok(request.clone()));
+        assert!(decode_body::<MetadataRequest>(with_rest(3), 13).is_err());
+        assert_eq!(decode_body_and_rest::<MetadataRequest>(with_rest(3), 13), Ok(request));
+        assert!(decode_body_and_rest::<MetadataRequest>(with_rest(STRAY_BYTES_MAX + 1), 13).is_err());
     }
 }

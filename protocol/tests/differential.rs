@@ -55,7 +55,8 @@ macro_rules! others {
 fn others() -> impl IntoIterator<Item = Other> {
     others! {
         ProduceRequest ProduceResponse FetchRequest FetchResponse ListOffsetsRequest ListOffsetsResponse
-        MetadataRequest MetadataResponse ApiVersionsRequest ApiVersionsResponse
+        MetadataRequest MetadataResponse FindCoordinatorRequest FindCoordinatorResponse
+        ApiVersionsRequest ApiVersionsResponse
         CreateTopicsRequest CreateTopicsResponse DeleteTopicsRequest DeleteTopicsResponse
         DeleteRecordsRequest DeleteRecordsResponse InitProducerIdRequest InitProducerIdResponse
         OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse DescribeConfigsRequest DescribeConfigsResponse

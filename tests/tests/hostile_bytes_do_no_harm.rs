@@ -26,7 +26,8 @@ fn expect_little_memory(broker: &Broker, before: vitals::Memory) {
     let grown = after.resident_peak.saturating_sub(before.resident);
     assert!(grown < 24 * MIB, "resident memory grew by {grown} bytes at its peak");
     let reserved = after.virtual_peak.saturating_sub(before.virtual_peak);
-    assert!(reserved < 1024 * MIB, "{reserved} bytes of address space were reserved");
+    // The allocator reserves 64 MiB for a new thread now and then; 64 claims of 90 MiB would be 5.6 GiB.
+    assert!(reserved < 4096 * MIB, "{reserved} bytes of address space were reserved");
 }
 
 /// CVE-2022-34917 and its kin: an 18-byte Metadata request that announces two billion topics, and the same for every

@@ -37,6 +37,7 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::Fetch, super::fetch::VERSIONS),
         api(ApiKey::ListOffsets, super::list_offsets::VERSIONS),
         api(ApiKey::Metadata, super::metadata::VERSIONS),
+        api(ApiKey::FindCoordinator, super::find_coordinator::VERSIONS),
         api(ApiKey::ApiVersions, VERSIONS),
         api(ApiKey::CreateTopics, super::create_topics::VERSIONS),
         api(ApiKey::DeleteTopics, super::delete_topics::VERSIONS),

@@ -7,7 +7,7 @@ use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::header::RequestHeader;
 use sendlog_protocol::messages::ApiVersionsRequest;
 use sendlog_protocol::wire::Reader;
-use sendlog_protocol::{Message, Piece, Request, decode_body, encode_response};
+use sendlog_protocol::{Message, Piece, Request, decode_body, decode_body_and_rest, encode_response};
 
 use super::{Close, Context, Session};
 use crate::storage::file_slice::FileSlice;
@@ -57,7 +57,8 @@ impl Incoming {
     fn decode<Q: Request>(&mut self) -> Result<Q, Close> {
         let version = self.header.api_version;
         let body = std::mem::take(&mut self.body);
-        decode_body(body, version).map_err(|error| Close::Body { api: self.key.name(), version, error })
+        let decode = if self.key == ApiKey::Metadata { decode_body_and_rest } else { decode_body };
+        decode(body, version).map_err(|error| Close::Body { api: self.key.name(), version, error })
     }
 
     fn encode<M: Message>(&self, response: &M) -> Result<Answer, Close> {
@@ -131,6 +132,7 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         }
         ApiKey::ListOffsets => serve!(context, session, incoming, list_offsets),
         ApiKey::Metadata => serve!(context, session, incoming, metadata),
+        ApiKey::FindCoordinator => serve!(context, session, incoming, find_coordinator),
         ApiKey::CreateTopics => serve!(context, session, incoming, create_topics),
         ApiKey::DeleteTopics => serve!(context, session, incoming, delete_topics),
         ApiKey::DeleteRecords => serve!(context, session, incoming, delete_records),

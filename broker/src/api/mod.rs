@@ -20,6 +20,7 @@ mod describe_producers;
 mod dispatch;
 mod error;
 mod fetch;
+mod find_coordinator;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;

@@ -16,6 +16,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod fetch_request;
 mod fetch_response;
+mod find_coordinator;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod leader;
@@ -61,6 +62,7 @@ pub use fetch_request::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic
 pub use fetch_response::{
     AbortedTransaction, DivergingEpoch, FetchResponse, FetchableTopicResponse, PartitionData, SnapshotId,
 };
+pub use find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 pub use incremental_alter_configs::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource, IncrementalAlterConfigsResourceResponse,
     IncrementalAlterConfigsResponse, IncrementalAlterableConfig,

@@ -67,6 +67,7 @@ pub(crate) fn codecs() -> Vec<Codec> {
         FetchRequest, FetchResponse<Bytes>;
         ListOffsetsRequest, ListOffsetsResponse;
         MetadataRequest, MetadataResponse;
+        FindCoordinatorRequest, FindCoordinatorResponse;
         ApiVersionsRequest, ApiVersionsResponse;
         CreateTopicsRequest, CreateTopicsResponse;
         DeleteTopicsRequest, DeleteTopicsResponse;

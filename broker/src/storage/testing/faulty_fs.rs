@@ -91,7 +91,7 @@ impl FaultyFs {
 }
 
 impl State {
-    /// The fault that this operation gets; counts it.
+    /// The fault that this operation gets; counts it. Behind a short write, "no space" follows.
     fn next(&self, kind: Kind) -> Option<Fault> {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         let plan = (*self.plan.lock().unwrap_or_else(PoisonError::into_inner))?;
@@ -103,10 +103,11 @@ impl State {
             Fault::Enospc => matches!(kind, Kind::Write | Kind::TakesSpace),
             Fault::ShortWrite => kind == Kind::Write,
         };
-        if hits {
-            self.faults.fetch_add(1, Ordering::SeqCst);
+        if !hits {
+            return None;
         }
-        hits.then_some(plan.fault)
+        let is_first = self.faults.fetch_add(1, Ordering::SeqCst) == 0;
+        Some(if plan.fault == Fault::ShortWrite && !is_first { Fault::Enospc } else { plan.fault })
     }
 
     fn pass(&self, kind: Kind) -> io::Result<()> {

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use sendlog_protocol::records::Compression;
+
 use super::fixture::{Expected, Fixture, dirty, fill, small};
 use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::files::RealFs;
 use crate::storage::index_file::IndexSum;
 use crate::storage::log::Resume;
 use crate::storage::state_file::{self, StateKind};
-use crate::storage::summary::SegmentSummary;
+use crate::storage::summary::{LogConfig, SegmentSummary};
+use crate::storage::testing::batch;
 
 const SEAL: StateKind = StateKind { tag: *b"SEAL", version: 1 };
 
@@ -37,11 +40,12 @@ impl Closed {
     fn check(&self) {
         for resume in [Resume::Clean(self.clean.clone()), dirty(Some(self.middle.clone())), dirty(None)] {
             let log = self.fixture.open(resume);
-            for offset in (0..=self.expected.end_offset()).step_by(7) {
-                self.expected.check_read(&log, offset, 700, true);
-            }
+            // Times first: they ask the seals, before any read has found out that an index is wrong.
             for timestamp in (900..2300).step_by(113) {
                 self.expected.check_time(&log, timestamp);
+            }
+            for offset in (0..=self.expected.end_offset()).step_by(7) {
+                self.expected.check_read(&log, offset, 700, true);
             }
             self.expected.check_max_timestamp(&log);
         }
@@ -103,14 +107,14 @@ fn swapped_seals_change_nothing() {
 }
 
 /// Changes the first segment's offset index, and its seal so that the checksum holds.
-fn falsify(closed: &Closed, change: impl Fn(&mut Vec<[u8; 8]>)) {
-    let path = &closed.fixture.files(&["index"])[0];
+fn falsify(fixture: &Fixture, change: impl Fn(&mut Vec<[u8; 8]>)) {
+    let path = &fixture.files(&["index"])[0];
     let mut entries: Vec<[u8; 8]> =
         std::fs::read(path).unwrap().chunks_exact(8).map(|entry| entry.try_into().unwrap()).collect();
     change(&mut entries);
     let bytes = entries.concat();
     std::fs::write(path, &bytes).unwrap();
-    let seal = &closed.fixture.files(&["seal"])[0];
+    let seal = &fixture.files(&["seal"])[0];
     let mut summary: SegmentSummary = state_file::load(&RealFs, seal, SEAL).unwrap().unwrap();
     summary.offset_index =
         IndexSum { entries: u32::try_from(entries.len()).unwrap(), crc: crc32fast::hash(&bytes) };
@@ -119,27 +123,49 @@ fn falsify(closed: &Closed, change: impl Fn(&mut Vec<[u8; 8]>)) {
 
 #[test]
 fn hits_are_compared_with_the_log() {
-    let positions_off_by_one = |entries: &mut Vec<[u8; 8]>| {
-        entries.iter_mut().for_each(|entry| entry[7] ^= 1);
-    };
-    let positions_of_later_batches = |entries: &mut Vec<[u8; 8]>| {
-        for at in 1..entries.len() {
-            let next = entries[at];
-            entries[at - 1][4..].copy_from_slice(&next[4..]);
-        }
-    };
-    let positions_behind_the_end = |entries: &mut Vec<[u8; 8]>| {
-        entries.iter_mut().for_each(|entry| entry[4] = 1);
-    };
-    let changes: [&dyn Fn(&mut Vec<[u8; 8]>); 4] =
-        [&positions_off_by_one, &positions_of_later_batches, &positions_behind_the_end, &|entries| {
-            entries.truncate(1)
-        }];
+    let changes: [fn(&mut Vec<[u8; 8]>); 4] = [
+        // Positions that are nothing, that are later batches', that lie behind the end.
+        |entries| entries.iter_mut().for_each(|entry| entry[7] ^= 1),
+        |entries| {
+            for at in 1..entries.len() {
+                let next = entries[at];
+                entries[at - 1][4..].copy_from_slice(&next[4..]);
+            }
+        },
+        |entries| entries.iter_mut().for_each(|entry| entry[4] = 1),
+        |entries| entries.truncate(1),
+    ];
     for change in changes {
         let closed = closed();
-        falsify(&closed, change);
+        falsify(&closed.fixture, change);
         let log = closed.fixture.open(Resume::Clean(closed.clean.clone()));
         closed.expected.check_all(&log);
         closed.check();
     }
+}
+
+#[test]
+fn an_index_that_misses_entries_is_rebuilt() {
+    let fixture = Fixture::new(LogConfig::default());
+    let mut log = fixture.open(Resume::Fresh);
+    let mut batches = Vec::new();
+    for offset in 0..200 {
+        let next = batch(offset, &[offset], 3000, Compression::None);
+        log.append(&next.to_append(), 0).unwrap();
+        batches.push(next);
+    }
+    log.roll(0).unwrap();
+    assert!(log.take_sealed().remove(0).settle().unwrap());
+    let clean = log.clean_checkpoint().unwrap();
+    drop(log);
+    let path = fixture.files(&["index"]).remove(0);
+    let good = std::fs::read(&path).unwrap();
+    falsify(&fixture, |entries| entries.truncate(3));
+    let log = fixture.open(Resume::Clean(clean));
+    let expected = Expected::of(batches);
+    expected.check_read(&log, 10, 1, true);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 24, "nothing was missed so far");
+    expected.check_read(&log, 180, 1, true);
+    assert_eq!(std::fs::read(&path).unwrap(), good);
+    expected.check_all(&log);
 }
