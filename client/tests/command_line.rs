@@ -133,6 +133,25 @@ async fn errors_name_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_before_an_interrupt_is_shipped() {
+    let cluster = FakeCluster::start("t", 1).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sendlog"));
+    command.args(["--bootstrap", cluster.address(), "produce", "t"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"one\ntwo\nunfinished").unwrap();
+    while cluster.with_log("t", 0, |log| log.end()) < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert_eq!(cluster.values("t", 0), ["one", "two"]);
+    drop(stdin);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_without_a_broker_is_named() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sendlog"));
     // Nobody listens on port 1.

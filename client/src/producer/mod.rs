@@ -69,6 +69,8 @@ impl Producer {
     /// # Errors
     /// The topic cannot be had, it has no such partition, the record is too large, or the producer is closed or fenced.
     pub async fn send(&self, topic: &str, record: NewRecord<'_>) -> Result<Delivery, ClientError> {
+        // A loop of sends that never have to wait would keep the sender task from running.
+        tokio::task::consume_budget().await;
         let metadata = self.shared.cluster.topic(topic, self.shared.send_timeout).await?;
         self.shared.accumulator.add(topic, metadata.partitions.len(), &record, now_ms()).await
     }

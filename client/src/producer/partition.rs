@@ -321,3 +321,128 @@ impl Partition {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sendlog_protocol::records::{BatchHeader, Compression, NewRecord, check_stored};
+
+    use super::super::batch::OpenBatch;
+    use super::*;
+
+    fn partition() -> Partition {
+        let name = PartitionName { topic: "t".into(), partition: 3 };
+        Partition::new(name, true, Backoff::new(Duration::ZERO, Duration::ZERO))
+    }
+
+    /// Builds a batch of two records and queues it.
+    fn build(partition: &mut Partition, identity: Identity) {
+        let mut open = OpenBatch::new(0, Instant::now());
+        for _ in 0..2 {
+            drop(open.add(&NewRecord::default(), 10).unwrap());
+        }
+        let (number, stamp) = partition.begin_build(2, Some(identity));
+        assert!(partition.end_build(open.build(number, Compression::None, stamp)).is_none());
+    }
+
+    fn refused(code: ErrorCode) -> Attempt {
+        Attempt::Refused { topic: "t".to_owned(), error: code.into() }
+    }
+
+    fn written() -> Attempt {
+        Attempt::Written { base_offset: 0, log_append_time: -1 }
+    }
+
+    /// Epoch and sequence as they are in the bytes, whose checksum is right.
+    fn place(batch: &Batch) -> (i64, i16, i32) {
+        let header: BatchHeader = check_stored(&batch.bytes).unwrap();
+        (header.producer_id, header.producer_epoch, header.base_sequence)
+    }
+
+    const IDENTITY: Identity = Identity { producer_id: 7, epoch: 0 };
+
+    /// A partition that the broker knows, with one batch written.
+    fn known() -> Partition {
+        let mut partition = partition();
+        build(&mut partition, IDENTITY);
+        let now = Instant::now();
+        assert!(partition.may_send(now, 5));
+        let first = partition.take().unwrap();
+        assert_eq!(place(&first), (7, 0, 0));
+        build(&mut partition, IDENTITY);
+        assert!(!partition.may_send(now, 5), "one at a time until the broker knows the producer");
+        assert!(matches!(partition.settle(first, written(), now), Settled::Done(_, Ok(_))));
+        partition
+    }
+
+    #[test]
+    fn batches_that_failed_go_again_alone_and_in_order() {
+        let now = Instant::now();
+        let mut partition = known();
+        build(&mut partition, IDENTITY);
+        let (one, two) = (partition.take().unwrap(), partition.take().unwrap());
+        assert_eq!((place(&one).2, place(&two).2), (2, 4));
+        build(&mut partition, IDENTITY);
+        // The second one comes back first.
+        partition.settle(two, refused(ErrorCode::OutOfOrderSequenceNumber), now);
+        assert!(!partition.may_send(now, 5), "the first one is still on its way");
+        partition.settle(one, Attempt::Lost(ClientError::Closed), now);
+        for sequence in [2, 4, 6] {
+            assert!(partition.may_send(Instant::now(), 5));
+            let batch = partition.take().unwrap();
+            assert_eq!(place(&batch), (7, 0, sequence), "the same place as before");
+            assert!(!partition.may_send(Instant::now(), 5));
+            partition.settle(batch, written(), now);
+        }
+        assert!(partition.is_idle());
+    }
+
+    #[test]
+    fn a_gap_before_the_oldest_starts_over_with_the_next_epoch() {
+        let now = Instant::now();
+        let mut partition = known();
+        build(&mut partition, IDENTITY);
+        let (one, two) = (partition.take().unwrap(), partition.take().unwrap());
+        partition.settle(one, refused(ErrorCode::OutOfOrderSequenceNumber), now);
+        assert!(!partition.start_over_if_due(Some(IDENTITY)), "not while one is on its way");
+        assert!(!partition.may_send(now, 5));
+        partition.settle(two, refused(ErrorCode::OutOfOrderSequenceNumber), now);
+        assert!(!partition.start_over_if_due(Some(IDENTITY)));
+        let one = partition.take().unwrap();
+        assert_eq!(place(&one), (7, 1, 0));
+        partition.settle(one, written(), now);
+        assert_eq!(place(&partition.take().unwrap()), (7, 1, 2));
+    }
+
+    #[test]
+    fn when_the_epochs_are_used_up_a_new_id_is_needed() {
+        let last = Identity { producer_id: 7, epoch: i16::MAX };
+        let mut partition = partition();
+        build(&mut partition, last);
+        let batch = partition.take().unwrap();
+        partition.settle(batch, refused(ErrorCode::UnknownProducerId), Instant::now());
+        assert!(partition.start_over_if_due(Some(last)), "the same id does not help");
+        assert!(!partition.may_send(Instant::now(), 5));
+        assert!(!partition.start_over_if_due(Some(Identity { producer_id: 8, epoch: 0 })));
+        assert_eq!(place(&partition.take().unwrap()), (8, 0, 0));
+    }
+
+    #[test]
+    fn what_expires_unsent_leaves_a_gap_and_what_may_be_there_does_not() {
+        let later = Instant::now() + Duration::from_secs(10);
+        let mut unsent = known();
+        assert_eq!(unsent.take_older(later).len(), 1);
+        assert!(!unsent.start_over_if_due(Some(IDENTITY)));
+        build(&mut unsent, IDENTITY);
+        assert_eq!(place(&unsent.take().unwrap()), (7, 1, 0));
+
+        let mut lost = known();
+        let batch = lost.take().unwrap();
+        lost.settle(batch, Attempt::Lost(ClientError::Closed), Instant::now());
+        assert_eq!(lost.take_older(later).len(), 1);
+        build(&mut lost, IDENTITY);
+        assert!(!lost.start_over_if_due(Some(IDENTITY)));
+        assert_eq!(place(&lost.take().unwrap()), (7, 0, 4), "the broker tells if there is a gap");
+    }
+}

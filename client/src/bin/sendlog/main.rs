@@ -6,6 +6,7 @@ mod demo;
 mod error;
 mod lines;
 mod produce;
+mod signals;
 mod size;
 mod topics;
 

@@ -10,6 +10,7 @@ use sendlog_client::{Acks, ClientConfig, NewRecord, Producer, ProducerConfig};
 use crate::args::Produce;
 use crate::error::CliError;
 use crate::lines::{Lines, NO_NEWLINE};
+use crate::signals::asked_to_stop;
 use crate::size::show_size;
 
 /// Large reads: most inputs are files.
@@ -31,19 +32,28 @@ pub(crate) async fn run(client: ClientConfig, args: Produce) -> Result<(), CliEr
     let producer = Producer::connect(client, config).await?;
     let start = Instant::now();
     let mut shipped = Shipped::default();
-    let files = if args.files.is_empty() { vec![PathBuf::from("-")] } else { args.files.clone() };
-    for path in &files {
-        if path.as_os_str() == "-" {
-            ship_input(&producer, &args, &mut shipped).await?;
-        } else {
-            let file = File::open(path).map_err(|source| CliError::File { path: path.clone(), source })?;
-            let reader = BufReader::with_capacity(READ_BYTES, file);
-            ship(&producer, &args, reader, path, &mut shipped).await?;
-        }
-    }
+    let ended = tokio::select! {
+        ended = ship_all(&producer, &args, &mut shipped) => ended,
+        () = asked_to_stop() => Err(CliError::Interrupted),
+    };
+    // What was taken is shipped, however it ended.
     producer.close().await?;
     let seconds = start.elapsed().as_secs_f64();
     eprintln!("{} records, {} in {seconds:.2} s", shipped.records, show_size(shipped.bytes));
+    ended
+}
+
+async fn ship_all(producer: &Producer, args: &Produce, shipped: &mut Shipped) -> Result<(), CliError> {
+    let files = if args.files.is_empty() { vec![PathBuf::from("-")] } else { args.files.clone() };
+    for path in &files {
+        if path.as_os_str() == "-" {
+            ship_input(producer, args, shipped).await?;
+        } else {
+            let file = File::open(path).map_err(|source| CliError::File { path: path.clone(), source })?;
+            let reader = BufReader::with_capacity(READ_BYTES, file);
+            ship(producer, args, reader, path, shipped).await?;
+        }
+    }
     Ok(())
 }
 

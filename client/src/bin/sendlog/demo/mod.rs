@@ -15,6 +15,7 @@ use sendlog_client::{Admin, ClientConfig, NewTopic};
 
 use crate::args::Demo;
 use crate::error::CliError;
+use crate::signals::asked_to_stop;
 use crate::size::show_size;
 use broker::Broker;
 use corpus::Corpus;
@@ -32,7 +33,7 @@ enum Transfer {
 pub(crate) async fn run(args: Demo) -> Result<(), CliError> {
     tokio::select! {
         done = demonstrate(&args) => done,
-        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+        () = asked_to_stop() => Err(CliError::Interrupted),
     }
 }
 
