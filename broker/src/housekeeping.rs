@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::api::Context;
 
 /// How often it is looked at, while there are appends, whether a checkpoint is due by bytes.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The running timers.
 #[derive(Debug)]
