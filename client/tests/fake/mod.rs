@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
+mod admin;
 mod log;
 
 use std::collections::{HashMap, VecDeque};
@@ -54,6 +55,9 @@ pub struct State {
     pub topics: Mutex<HashMap<String, Vec<Partition>>>,
     pub produce_faults: Mutex<VecDeque<Fault>>,
     pub fetch_faults: Mutex<VecDeque<Fault>>,
+    pub admin_faults: Mutex<VecDeque<Fault>>,
+    /// Configs of all topics.
+    pub configs: Mutex<HashMap<String, String>>,
     /// Answers to InitProducerId, before those that succeed.
     pub identity_errors: Mutex<VecDeque<ErrorCode>>,
     /// Highest version of ApiVersions that is not answered with UNSUPPORTED_VERSION.
@@ -80,6 +84,8 @@ impl Default for State {
             topics: Mutex::default(),
             produce_faults: Mutex::default(),
             fetch_faults: Mutex::default(),
+            admin_faults: Mutex::default(),
+            configs: Mutex::default(),
             identity_errors: Mutex::default(),
             api_versions_max: i16::MAX,
             advertised: HashMap::new(),
@@ -202,7 +208,7 @@ async fn answer(state: &State, node_id: i32, header: &RequestHeader, body: Bytes
         }
         ApiKey::Produce => produce(state, node_id, header, body).await,
         ApiKey::Fetch => fetch(state, node_id, header, body).await,
-        other => panic!("{other:?} is not served here"),
+        other => admin::answer(state, other, header, body),
     }
 }
 
