@@ -1,4 +1,4 @@
-//! Where the broker program is: built once per test program, in the profile of the tests themselves.
+//! Where the project's programs are: built once per test program, in the profile of the tests themselves.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,8 +17,24 @@ pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| match env::var_os(OVERRIDE) {
         Some(path) => PathBuf::from(path),
-        None => build(),
+        None => build(&["--package", "sendlog-broker", "--bin", "broker"]).join("broker"),
     })
+}
+
+/// The path of the command-line tool, built when it is out of date.
+///
+/// # Panics
+/// When the program cannot be built.
+pub fn sendlog() -> PathBuf {
+    build(&["--package", "sendlog-client", "--bin", "sendlog"]).join("sendlog")
+}
+
+/// The path of the client library's example that uses all of it.
+///
+/// # Panics
+/// When the program cannot be built.
+pub fn tour() -> PathBuf {
+    build(&["--package", "sendlog-client", "--example", "tour"]).join("examples/tour")
 }
 
 /// The folder that cargo builds into, taken from the place of the running test program.
@@ -30,7 +46,8 @@ pub fn target_dir() -> PathBuf {
     profile_dir.parent().expect("the profile's folder is in the target folder").to_path_buf()
 }
 
-fn build() -> PathBuf {
+/// Builds what `selection` says; returns the folder of the profile.
+fn build(selection: &[&str]) -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -38,14 +55,19 @@ fn build() -> PathBuf {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "sendlog-broker", "--bin", "broker", "--profile", profile])
+        .args(["build", "--quiet", "--profile", profile])
+        .args(selection)
         .arg("--target-dir")
         .arg(target_dir())
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
         .expect("cargo is there, it runs the tests");
-    assert!(built.status.success(), "the broker does not build:\n{}", String::from_utf8_lossy(&built.stderr));
-    profile_dir.join("broker")
+    assert!(
+        built.status.success(),
+        "{selection:?} does not build:\n{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    profile_dir
 }
 
 /// `target/PROFILE` of `target/PROFILE/deps/TEST-HASH`.

@@ -44,6 +44,7 @@ requests! {
     FetchRequest;
     ListOffsetsRequest;
     MetadataRequest;
+    FindCoordinatorRequest;
     ApiVersionsRequest;
     CreateTopicsRequest;
     DeleteTopicsRequest;

@@ -155,15 +155,32 @@ fn what_is_not_served_closes_the_connection_with_a_reason() {
 #[test]
 fn bytes_after_the_body_close_the_connection_with_a_reason() {
     let broker = Broker::start(BrokerOptions::default());
-    for (key, version) in [(ApiKey::Metadata, 1), (ApiKey::Metadata, 12), (ApiKey::ListOffsets, 6)] {
+    let junk = [b'!'; 17];
+    // Metadata requests may have up to 16: librdkafka sends three.
+    for (key, version, bytes) in [
+        (ApiKey::Metadata, 1, 17),
+        (ApiKey::Metadata, 12, 17),
+        (ApiKey::ListOffsets, 6, 4),
+        (ApiKey::DescribeCluster, 0, 1),
+    ] {
         let mut client = WireClient::connect(broker.address());
         let honest = (every_request::of(key).default_frame)(version, 1).expect("a default body fits");
         // Length, key, version, correlation id and client id; in flexible versions the header's tags as well.
         let header = if key.flexible_from() <= version { 15 } else { 14 };
-        let body = [&honest[header..], b"junk"].concat();
+        let body = [&honest[header..], &junk[..bytes]].concat();
         client.send_bytes(&raw_frame(key, version, 1, &body)).expect("the broker takes it");
         client.expect_close();
         let line = broker.wait_for_log(&format!("{} ", client.local_address()));
-        assert!(line.contains("4 bytes left"), "{line}");
+        assert!(line.contains(&format!("{bytes} bytes left")), "{line}");
     }
+}
+
+#[test]
+fn stray_bytes_behind_a_metadata_request_are_overlooked() {
+    let broker = Broker::start(BrokerOptions::default());
+    let mut client = WireClient::connect(broker.address());
+    let honest = (every_request::of(ApiKey::Metadata).default_frame)(13, 1).expect("a default body fits");
+    let body = [&honest[15..], &[1, 0, 0][..]].concat();
+    client.send_bytes(&raw_frame(ApiKey::Metadata, 13, 1, &body)).expect("the broker takes it");
+    assert!(client.receive_frame().expect("no error").is_some(), "the connection was closed");
 }
