@@ -1,10 +1,10 @@
 //! The one place where async meets blocking files: appends are queued, written and made durable.
 //!
 //! Group commit without linger. Two threads take turns. One takes all that is queued, over all
-//! partitions and connections, writes it to the segment files (page cache) and syncs them; while
-//! its sync runs, the other writes what arrives meanwhile and waits for the sync stage. When it
-//! gets there it takes a last look at the queue, so one sync covers everything that arrived
-//! during the one before. A lone append pays one sync; sixty-four waiting ones share one.
+//! partitions and connections, writes it to the segment files (page cache) and syncs them. What
+//! arrives meanwhile it takes when it is through; if that is much, the other thread writes it beside
+//! the sync, waits for the sync stage, and takes a last look at the queue there. Either way one sync
+//! covers everything that arrived during the one before. A lone append pays one sync; sixty-four waiting ones share one.
 //!
 //! ```text
 //! queue -> write stage (one thread at a time) -> sync stage (one at a time) -> watermark, acks
@@ -30,6 +30,9 @@ use crate::storage::view::Bound;
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
 const COMMIT_THREADS: usize = 2;
+
+/// Bytes that are worth a second thread while the first one syncs.
+const OVERLAP_BYTES_MIN: usize = 256 << 10;
 
 /// A commit thread calls the file system and little else.
 const STACK_BYTES: usize = 256 << 10;
@@ -62,9 +65,31 @@ enum Job {
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Job>,
+    /// Bytes of the batches among them.
+    bytes: usize,
     /// A thread is in the write stage; what is queued meanwhile is its to take when it looks again.
     is_writing: bool,
+    /// Threads that write, sync or acknowledge: each looks at the queue when it is through.
+    busy: usize,
+    /// Threads that sleep, and whether one of them was called.
+    sleeping: usize,
+    is_called: bool,
     is_closed: bool,
+}
+
+impl Queue {
+    /// Whether a sleeping thread should be woken for what is queued. While another is busy that is
+    /// worth it only for so much data that writing it beside the sync saves more than the wake costs.
+    fn needs_call(&self) -> bool {
+        let is_due = self.busy == 0 || OVERLAP_BYTES_MIN <= self.bytes;
+        is_due && !self.jobs.is_empty() && !self.is_writing && !self.is_called && 0 < self.sleeping
+    }
+
+    fn take(&mut self) -> Vec<Job> {
+        self.is_writing = true;
+        self.bytes = 0;
+        std::mem::take(&mut self.jobs)
+    }
 }
 
 /// What the commit threads work with.
@@ -190,10 +215,12 @@ impl Appender {
             // The reply is dropped with the job, which its receiver sees.
             return;
         }
+        queue.bytes += match &job {
+            Job::Append(append) => append.batch.bytes.len(),
+            Job::Sync(..) => 0,
+        };
         queue.jobs.push(job);
-        if !queue.is_writing {
-            self.shared.arrived.notify_one();
-        }
+        self.shared.call(&mut queue);
     }
 }
 
@@ -219,6 +246,19 @@ struct Round {
     synced: Vec<oneshot::Sender<Result<(), AppendError>>>,
 }
 
+/// Alive while a thread works on a round.
+struct Busy<'a>(&'a Shared);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock_queue().busy -= 1;
+        if std::thread::panicking() {
+            // One of our own invariants is broken: nothing may be acknowledged on top of that.
+            self.0.fail(Arc::new(StorageError::Poisoned { dir: "of a commit thread that panicked".into() }));
+        }
+    }
+}
+
 impl Round {
     fn is_empty(&self) -> bool {
         self.dirty.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
@@ -228,11 +268,16 @@ impl Round {
 impl Shared {
     fn run(&self) {
         while let Some(jobs) = self.take_jobs() {
-            let mut round = Round::default();
-            self.write(jobs, &mut round);
-            if round.is_empty() {
-                continue;
-            }
+            let _busy = Busy(self);
+            self.commit(jobs);
+        }
+    }
+
+    /// Writes, syncs and acknowledges one round.
+    fn commit(&self, jobs: Vec<Job>) {
+        let mut round = Round::default();
+        self.write(jobs, &mut round);
+        if !round.is_empty() {
             let stage = self.sync_stage.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(jobs) = self.try_take_jobs() {
                 self.write(jobs, &mut round);
@@ -254,13 +299,16 @@ impl Shared {
         let mut queue = self.lock_queue();
         loop {
             if !queue.is_writing && !queue.jobs.is_empty() {
-                queue.is_writing = true;
-                return Some(std::mem::take(&mut queue.jobs));
+                queue.busy += 1;
+                return Some(queue.take());
             }
             if queue.is_closed && queue.jobs.is_empty() {
                 return None;
             }
+            queue.sleeping += 1;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.sleeping -= 1;
+            queue.is_called = false;
         }
     }
 
@@ -270,8 +318,15 @@ impl Shared {
         if queue.is_writing || queue.jobs.is_empty() {
             return None;
         }
-        queue.is_writing = true;
-        Some(std::mem::take(&mut queue.jobs))
+        Some(queue.take())
+    }
+
+    /// Wakes a thread if the queue needs one.
+    fn call(&self, queue: &mut Queue) {
+        if queue.needs_call() {
+            queue.is_called = true;
+            self.arrived.notify_one();
+        }
     }
 
     /// Writes the jobs of one stage, partition by partition in the order of their arrival, and
@@ -301,9 +356,10 @@ impl Shared {
         }
         let mut queue = self.lock_queue();
         queue.is_writing = false;
-        if !queue.jobs.is_empty() || queue.is_closed {
-            self.arrived.notify_one();
+        if queue.is_closed {
+            self.arrived.notify_all();
         }
+        self.call(&mut queue);
     }
 
     /// Writes the batches of one partition.
