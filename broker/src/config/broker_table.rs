@@ -323,7 +323,7 @@ const LOG: &[Setting] = &[
         int(1024, INT_MAX),
         Some("134217728"),
         "bytes",
-        "A compressed batch that unpacks to more is refused with INVALID_RECORD.",
+        "A compressed batch that unpacks to more is refused with MESSAGE_TOO_LARGE.",
     ),
     row(
         "producer.id.expiration.ms",
