@@ -1,7 +1,7 @@
 //! Topics, their partitions and configurations.
 //!
 //! Readers take a snapshot, by name or by id, and wait for nobody. Changes are made one at a time under a
-//! lock and are in the state file before they are visible; [`change`] has them. What a record is, and who
+//! lock and are in the state file before they are visible; `change.rs` has them. What a record is, and who
 //! may do what, is not known here.
 
 pub mod alteration;

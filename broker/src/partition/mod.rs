@@ -1,7 +1,7 @@
 //! A partition: append, read, offsets. All that `api` sees of a log.
 //!
-//! Two sides that do not wait for each other. Writers hold the [`Writer`] (one at a time, on a
-//! commit thread); readers take the published [`LogView`] and the high watermark.
+//! Two sides that do not wait for each other. Writers hold the writer's side (one at a time, on a
+//! commit thread); readers take the published `LogView` and the high watermark.
 
 mod appender;
 mod error;

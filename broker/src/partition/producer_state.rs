@@ -37,7 +37,7 @@ pub struct ProducerEntry {
     pub epoch: i16,
     /// When the broker last appended for it, in ms of wall-clock time: what expiry goes by.
     pub last_append_ms: i64,
-    /// Oldest first; at most [`BATCHES_KEPT`].
+    /// Oldest first; at most five.
     pub batches: Vec<BatchSeen>,
 }
 

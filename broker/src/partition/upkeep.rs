@@ -105,7 +105,7 @@ impl Partition {
     /// go when the next checkpoint is saved.
     ///
     /// # Errors
-    /// [`ReadError`](crate::storage::error::ReadError) if a segment had to be looked at and could
+    /// [`ReadError`] if a segment had to be looked at and could
     /// not be read.
     pub fn apply_retention(&self) -> Result<usize, ReadError> {
         let config = self.config.load_full();

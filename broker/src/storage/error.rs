@@ -93,7 +93,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// Why a read gave nothing.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// With [`IoMode::NoWait`](crate::storage::view::IoMode::NoWait): the answer takes a disk read. Ask again on a
+    /// With [`IoMode::NoWait`](crate::storage::files::IoMode::NoWait): the answer takes a disk read. Ask again on a
     /// thread that may wait.
     #[error("the pages are not in memory")]
     WouldBlock,
