@@ -20,7 +20,7 @@ use crate::net::{Budget, Limits, Listener, bind};
 use crate::partition::{Appender, AppenderParts, CommitThreads, FlushTimer, PartitionEnv, Room, Settler};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
-use crate::storage::data_dir::{DataDir, DataDirError};
+use crate::storage::data_dir::{DataDir, DataDirError, LastEnd};
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::flush::Flusher;
@@ -155,7 +155,8 @@ impl Server {
         let (checkpointer, restored) =
             Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
-        let catalog = Arc::new(Catalog::open(Arc::clone(&env), Arc::clone(&config), restored)?);
+        let opened = Catalog::open(Arc::clone(&env), Arc::clone(&config), restored);
+        let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
         catalog.on_failure(on_failure.clone());
         if needs_recovery {
             // So that a crash right after this one does not walk the same batches again, and a new
@@ -293,6 +294,16 @@ fn close(
 /// The id as Kafka writes it: 22 characters of URL-safe base64.
 fn cluster_id(id: Uuid) -> String {
     crate::storage::partition_metadata::encode(id)
+}
+
+/// A start that breaks off has taken the note of a failed write with it, or met one of its own: the
+/// next start must not believe what the page cache shows either.
+fn keep_distrust(data_dir: &DataDir, error: &CatalogError) {
+    let is_sync = matches!(error, CatalogError::Storage(StorageError::Io { op: "sync", .. }));
+    let is_distrusted = is_sync || data_dir.last_end() == LastEnd::WriteFailed;
+    if is_distrusted && let Err(error) = data_dir.mark_failed() {
+        tracing::error!(%error, "the failure could not be noted in the data directory");
+    }
 }
 
 fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), ServerError> {
