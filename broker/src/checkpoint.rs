@@ -186,6 +186,14 @@ impl Checkpointer {
                 let refused = || StorageError::Poisoned { dir: self.path.clone() };
                 sync.blocking_recv().map_err(|_| refused())?.map_err(|_| refused())?;
             }
+            // What is durable in the commit journal alone is not covered by a checkpoint yet.
+            if !appender.drain() {
+                return Err(StorageError::Poisoned { dir: self.path.clone() });
+            }
+            let is_synced = |(partition, checkpoint): &(Arc<Partition>, Checkpoint)| {
+                partition.is_synced(checkpoint.log.end_offset) || partition.is_deleted()
+            };
+            assert!(saved.iter().all(is_synced), "a checkpoint covers what is synced");
         }
         state_file::save(self.files.as_ref(), &self.path, KIND, &entries)?;
         for (partition, checkpoint) in saved {

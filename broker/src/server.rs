@@ -17,13 +17,18 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
-use crate::partition::{Appender, AppenderParts, CommitThreads, FlushTimer, PartitionEnv, Room, Settler};
+use crate::partition::{
+    Appender, AppenderParts, BackgroundSync, CommitThreads, FlushTimer, PartitionEnv, Room, Settler,
+};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, Stop, StopSender};
+use crate::storage::commit::{Committer, JournalPlace};
 use crate::storage::data_dir::{DataDir, DataDirError, LastEnd};
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::flush::Flusher;
+use crate::storage::journal;
+use crate::storage::journal::replay::Replay;
 use crate::storage::store::Store;
 
 /// Threads that may wait for cold data at a time.
@@ -119,9 +124,17 @@ pub struct Server {
     listener: Listener,
     address: SocketAddr,
     commit_threads: CommitThreads,
+    background: Background,
     flush_timer: Arc<FlushTimer>,
     settler: Arc<Settler>,
     data_dir: DataDir,
+}
+
+/// What the commit journal has in the background.
+#[derive(Debug)]
+struct Background {
+    committer: Arc<Committer>,
+    threads: BackgroundSync,
 }
 
 impl Server {
@@ -155,9 +168,13 @@ impl Server {
         let (checkpointer, restored) =
             Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
+        if needs_recovery {
+            env.store.set_replay(Some(load_journal(&files, &config, data_dir.cluster_id())?));
+        }
         let opened = Catalog::open(Arc::clone(&env), Arc::clone(&config), restored);
         let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
         catalog.on_failure(on_failure.clone());
+        env.store.set_replay(None);
         if needs_recovery {
             // So that a crash right after this one does not walk the same batches again, and a new
             // leader epoch stays.
@@ -172,14 +189,18 @@ impl Server {
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
         let room = Room::new(Arc::clone(&env.store), config.data_dir.clone(), config.free_bytes_min);
+        let committer = Arc::new(committer(&files, &config, data_dir.cluster_id())?);
         let parts = AppenderParts {
-            flusher: Flusher::new(config.sync_threads),
+            committer: Arc::clone(&committer),
             flush_timer: Arc::clone(&flush_timer),
             settler: Arc::clone(&settler),
             room,
             clock: Arc::clone(&clock),
         };
         let (appender, commit_threads) = Appender::start(parts, on_failure).map_err(ServerError::Start)?;
+        let threads = BackgroundSync::start(&committer, &appender, config.free_bytes_min)
+            .map_err(ServerError::Start)?;
+        let background = Background { committer, threads };
         let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
         let unused_from = used.map_or(0, |id| id.saturating_add(1));
         let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
@@ -200,6 +221,7 @@ impl Server {
             listener,
             address,
             commit_threads,
+            background,
             flush_timer,
             settler,
             data_dir,
@@ -251,8 +273,10 @@ impl Server {
         let _ = settling.await;
         housekeeping.finish().await;
         let (data_dir, commit_threads, settler) = (self.data_dir, self.commit_threads, self.settler);
-        let closing =
-            tokio::task::spawn_blocking(move || close(&context, &data_dir, commit_threads, &settler));
+        let background = self.background;
+        let closing = tokio::task::spawn_blocking(move || {
+            close(&context, &data_dir, commit_threads, background, &settler)
+        });
         closing.await.map_err(|error| ServerError::Start(io::Error::other(error)))?
     }
 }
@@ -262,6 +286,7 @@ fn close(
     context: &Context,
     data_dir: &DataDir,
     commit_threads: CommitThreads,
+    background: Background,
     settler: &Settler,
 ) -> Result<(), ServerError> {
     for partition in context.catalog.partitions() {
@@ -271,6 +296,8 @@ fn close(
         }
     }
     commit_threads.finish();
+    background.committer.close();
+    background.threads.finish();
     if let Some(failure) = context.appender.failure().or_else(|| context.catalog.failure()) {
         if let Err(error) = data_dir.mark_failed() {
             tracing::error!(%error, "the failure could not be noted in the data directory");
@@ -289,6 +316,37 @@ fn close(
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
+}
+
+/// What the journal of the last run holds, for the recovery of the logs.
+fn load_journal(
+    files: &Arc<dyn FileSystem>,
+    config: &Config,
+    directory: Uuid,
+) -> Result<Replay, StorageError> {
+    let replay = Replay::load(files.as_ref(), &config.data_dir, directory)?;
+    for path in replay.foreign() {
+        tracing::warn!(path = %path.display(), "a commit journal of another data directory is left alone");
+    }
+    let (extents, broken) = (replay.extents(), replay.broken_blocks());
+    tracing::debug!(extents, broken, "commit journal read");
+    Ok(replay)
+}
+
+fn committer(
+    files: &Arc<dyn FileSystem>,
+    config: &Config,
+    directory: Uuid,
+) -> Result<Committer, StorageError> {
+    let data_dir = config.data_dir.as_path();
+    let flusher = Flusher::new(config.sync_threads);
+    if config.journal_bytes == 0 {
+        // All that it held is in the segments by now.
+        journal::ring::remove(files.as_ref(), data_dir)?;
+        return Ok(Committer::new(flusher, None));
+    }
+    let fs = Arc::clone(files);
+    Ok(Committer::new(flusher, Some(JournalPlace { fs, data_dir, directory, bytes: config.journal_bytes })))
 }
 
 /// The id as Kafka writes it: 22 characters of URL-safe base64.

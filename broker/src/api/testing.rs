@@ -19,6 +19,7 @@ use crate::producer_ids::ProducerIds;
 use crate::stop::{self, StopSender};
 use crate::storage::data_dir::DataDir;
 use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::commit::Committer;
 use crate::storage::flush::Flusher;
 use crate::storage::store::Store;
 
@@ -70,7 +71,7 @@ impl Fixture {
         });
         let catalog = Catalog::open(env, Arc::clone(&config), restored).unwrap();
         let parts = AppenderParts {
-            flusher: Flusher::new(2),
+            committer: Arc::new(Committer::new(Flusher::new(2), None)),
             flush_timer: Arc::default(),
             settler: Arc::default(),
             room: Room::new(store, dir.path().to_owned(), 0),

@@ -95,6 +95,10 @@ fn open_topic(
 
 /// Says what recovery met that somebody should know.
 fn tell(report: &RecoveryReport) {
+    for healed in &report.healed {
+        let (path, position, bytes) = (healed.path.display(), healed.position, healed.bytes);
+        tracing::info!(%path, position, bytes, "batches that the segment missed came from the commit journal");
+    }
     for cut in &report.cuts {
         let (path, position, bytes) = (cut.path.display(), cut.position, cut.bytes);
         tracing::warn!(%path, position, bytes, reason = cut.reason, "a torn end was cut off the log");

@@ -281,6 +281,14 @@ const LOG: &[Setting] = &[
         "Threads that run `fdatasync` for a group commit. They wait for the disk and use no processor time.",
     ),
     row(
+        "sendlog.journal.bytes",
+        long(0, 1 << 40),
+        Some("67108864"),
+        "bytes",
+        "Size of the commit journal, which makes rounds of small appends durable by one write instead of a sync of every \
+         segment. Its files are written in the background once there are appends, if the disk has room. 0: no journal.",
+    ),
+    row(
         "sendlog.checkpoint.interval.ms",
         long(100, LONG_MAX),
         Some("60000"),

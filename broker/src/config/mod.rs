@@ -60,6 +60,8 @@ pub struct Config {
     pub topic_defaults: Arc<TopicConfig>,
     /// `sendlog.sync.threads`.
     pub sync_threads: usize,
+    /// `sendlog.journal.bytes`.
+    pub journal_bytes: u64,
     /// `sendlog.checkpoint.interval.ms`.
     pub checkpoint_interval_ms: u64,
     /// `sendlog.checkpoint.interval.bytes`.
@@ -184,6 +186,7 @@ impl Config {
                 ConfigError::Conflict(format!("the defaults of topics: {error}"))
             })?),
             sync_threads: settings.number("sendlog.sync.threads"),
+            journal_bytes: settings.number("sendlog.journal.bytes"),
             checkpoint_interval_ms: settings.number("sendlog.checkpoint.interval.ms"),
             checkpoint_interval_bytes: settings.number("sendlog.checkpoint.interval.bytes"),
             retention_check_interval_ms: settings.number("log.retention.check.interval.ms"),

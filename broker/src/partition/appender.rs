@@ -23,9 +23,8 @@ use tokio::sync::{Notify, oneshot};
 use super::error::AppendError;
 use super::{Appended, FlushTimer, Partition, ProducedBatch, Room, Settler};
 use crate::clock::Clock;
-use crate::storage::dirty::Dirty;
+use crate::storage::commit::{Committer, Pending};
 use crate::storage::error::StorageError;
-use crate::storage::flush::Flusher;
 use crate::storage::view::Bound;
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
@@ -95,8 +94,8 @@ impl Queue {
 /// What the commit threads work with.
 #[derive(Debug)]
 pub struct AppenderParts {
-    /// Makes files durable.
-    pub flusher: Flusher,
+    /// Makes rounds durable.
+    pub committer: Arc<Committer>,
     /// Takes partitions whose acks do not wait for a sync.
     pub flush_timer: Arc<FlushTimer>,
     /// Takes closed segments.
@@ -191,6 +190,12 @@ impl Appender {
         answer
     }
 
+    /// Syncs, in the background's own time, all segments that the commit journal stands in for now. Waits for the disk; false
+    /// if a sync has failed.
+    pub fn drain(&self) -> bool {
+        self.shared.parts.committer.drain()
+    }
+
     /// Bytes of batches appended since the start.
     pub fn appended_bytes(&self) -> u64 {
         self.shared.appended_bytes.load(Ordering::Relaxed)
@@ -207,6 +212,11 @@ impl Appender {
     /// The write or sync that failed, if one did.
     pub fn failure(&self) -> Option<Arc<StorageError>> {
         self.shared.failure.get().cloned()
+    }
+
+    /// A write or sync outside of the rounds has failed: nothing is acknowledged any more.
+    pub(super) fn fail(&self, error: StorageError) {
+        self.shared.fail(Arc::new(error));
     }
 
     fn push(&self, job: Job) {
@@ -239,7 +249,7 @@ impl CommitThreads {
 /// What one sync makes durable.
 #[derive(Default)]
 struct Round {
-    dirty: Vec<Dirty>,
+    pending: Vec<Pending>,
     /// Partitions whose watermark moves, with where it moves to.
     durable: Vec<(Arc<Partition>, Bound)>,
     acks: Vec<(oneshot::Sender<AppendResult>, Appended)>,
@@ -261,7 +271,7 @@ impl Drop for Busy<'_> {
 
 impl Round {
     fn is_empty(&self) -> bool {
-        self.dirty.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
+        self.pending.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
     }
 }
 
@@ -284,7 +294,10 @@ impl Shared {
             }
             let synced = match self.failure.get() {
                 Some(failure) => Err(Arc::clone(failure)),
-                None => self.parts.flusher.sync(&round.dirty).map_err(|error| self.fail(Arc::new(error))),
+                None => {
+                    let pending = std::mem::take(&mut round.pending);
+                    self.parts.committer.commit(pending).map_err(|error| self.fail(Arc::new(error)))
+                }
             };
             drop(stage);
             match synced {
@@ -338,7 +351,7 @@ impl Shared {
                 Job::Append(append) => appends.push(append),
                 Job::Sync(partition, reply) => {
                     let written = partition.unsynced();
-                    round.dirty.extend(written.dirty);
+                    round.pending.extend(written.pending);
                     round.durable.extend(written.end.map(|end| (partition, end)));
                     round.synced.push(reply);
                 }
@@ -403,7 +416,7 @@ impl Shared {
             }
         }
         if waits {
-            round.dirty.extend(written.dirty);
+            round.pending.extend(written.pending);
             round.durable.extend(written.end.map(|end| (partition, end)));
         }
     }

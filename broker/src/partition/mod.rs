@@ -4,6 +4,7 @@
 //! commit thread); readers take the published `LogView` and the high watermark.
 
 mod appender;
+mod background;
 mod error;
 mod flush_timer;
 mod offsets;
@@ -33,6 +34,7 @@ use crate::storage::store::Store;
 use crate::storage::summary::LogConfig;
 
 pub use appender::{AckAt, AppendResult, Appender, AppenderParts, CommitThreads};
+pub use background::BackgroundSync;
 pub use error::{AppendError, ReadError};
 pub use flush_timer::FlushTimer;
 pub use offsets::OffsetsView;
@@ -89,6 +91,8 @@ struct Writer {
     producers: ProducerStates,
     /// Records written since the last sync, for `flush.messages`.
     unsynced_records: u64,
+    /// Everything below was handed to a commit round.
+    handed_end: i64,
     /// A sync by `flush.ms` is scheduled.
     is_sync_scheduled: bool,
     /// Segments below the log start, whose files go with the next checkpoint.
@@ -130,7 +134,7 @@ impl Partition {
         let now_ms = env.clock.now_ms();
         let (mut log, report) = Log::open(
             &env.store,
-            LogPlace { dir: directory, topic_id: open.topic_id },
+            LogPlace { dir: directory, topic_id: open.topic_id, partition: open.index },
             log_config(&open.config),
             open.resume,
             &mut |header| {
@@ -163,6 +167,7 @@ impl Partition {
             config: ArcSwap::new(open.config),
             is_deleted: AtomicBool::new(false),
             writer: Mutex::new(Writer {
+                handed_end: log.end_offset(),
                 log,
                 producers,
                 unsynced_records: 0,

@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::config::{Args, Config};
 use crate::storage::files::IoMode;
+use crate::storage::commit::Committer;
 use crate::storage::flush::Flusher;
 use crate::storage::testing::{Fault, FaultyFs};
 
@@ -34,7 +35,7 @@ fn rig(settings: &[&str]) -> Rig {
     let clock = Arc::new(ManualClock::at(1_000));
     let store = Store::new(Arc::new(files.clone()), 10);
     let parts = AppenderParts {
-        flusher: Flusher::new(2),
+        committer: Arc::new(Committer::new(Flusher::new(2), None)),
         flush_timer: Arc::default(),
         settler: Arc::default(),
         room: Room::new(store, directory.path().to_owned(), 0),

@@ -79,6 +79,11 @@ impl Partition {
         end_offset <= self.offsets.durable().offset
     }
 
+    /// Whether the segments are synced up to `end_offset`: a checkpoint needs that, the commit journal does not do.
+    pub fn is_synced(&self, end_offset: i64) -> bool {
+        end_offset <= self.lock_writer().log.synced().offset()
+    }
+
     /// Hides all records below `before`, -1 meaning the high watermark; returns the log start. The
     /// files go when the next checkpoint is saved.
     ///

@@ -10,8 +10,9 @@ use super::error::AppendError;
 use super::producer_state::{NO_PRODUCER_ID, SequenceCheck, Undo};
 use super::{Partition, Writer};
 use crate::config::topic::TimestampType;
-use crate::storage::dirty::Dirty;
+use crate::storage::commit::Pending;
 use crate::storage::error::StorageError;
+use crate::storage::journal::block::{Extent, ExtentBatch, ExtentPlace};
 use crate::storage::log::AppendBatch;
 use crate::storage::segment::Segment;
 use crate::storage::view::Bound;
@@ -41,9 +42,9 @@ pub struct Appended {
 pub(super) struct Written {
     /// One result a batch, in order.
     pub(super) results: Vec<Result<Appended, AppendError>>,
-    /// Whether the acks wait for a sync of `dirty`, after which all below `end` is durable.
+    /// Whether the acks wait for `pending`, after which all below `end` is durable.
     pub(super) acks_wait: bool,
-    pub(super) dirty: Option<Dirty>,
+    pub(super) pending: Option<Pending>,
     pub(super) end: Option<Bound>,
     /// Nothing waits, but a sync is due in so long.
     pub(super) sync_in: Option<Duration>,
@@ -77,8 +78,8 @@ impl Partition {
         }
         let mut written = Written::default();
         let prepared = self.prepare(&mut writer, batches.clone(), now_ms, &mut written.results);
-        self.write_prepared(&mut writer, batches, prepared, now_ms, &mut written);
-        self.after_write(&mut writer, &mut written);
+        let appended = self.write_prepared(&mut writer, batches, prepared, now_ms, &mut written);
+        self.after_write(&mut writer, &mut written, appended);
         written
     }
 
@@ -139,7 +140,7 @@ impl Partition {
         prepared
     }
 
-    /// Writes what was prepared with as few calls as the log needs, up to the first failure.
+    /// Writes what was prepared with as few calls as the log needs, up to the first failure; returns what was written.
     fn write_prepared<'a>(
         &self,
         writer: &mut Writer,
@@ -147,9 +148,9 @@ impl Partition {
         prepared: Vec<Prepared>,
         now_ms: i64,
         written: &mut Written,
-    ) {
+    ) -> Vec<ExtentBatch> {
         if prepared.is_empty() {
-            return;
+            return Vec::new();
         }
         let all: Vec<&ProducedBatch> = batches.collect();
         let to_append: Vec<AppendBatch<'_>> = prepared
@@ -161,6 +162,11 @@ impl Partition {
             .collect();
         let appended = writer.log.append_many(&to_append, now_ms);
         let count = appended.count;
+        let batch = |one: &Prepared| {
+            let records = all.get(one.result)?.bytes.slice(BATCH_HEADER_SIZE..);
+            Some(ExtentBatch { header: one.header_bytes, records })
+        };
+        let stored = prepared.iter().take(count).filter_map(batch).collect();
         written.bytes = to_append.iter().take(count).map(|batch| batch.parsed.size() as u64).sum();
         let records = prepared.iter().take(count).map(|p| u64::from(p.header.record_count.unsigned_abs()));
         writer.unsynced_records += records.sum::<u64>();
@@ -170,17 +176,22 @@ impl Partition {
             refuse(writer, left_out, error, written);
         }
         written.sealed = writer.log.take_sealed();
+        stored
     }
 
     /// Moves the log end, and decides whether the acks wait for a sync.
-    fn after_write(&self, writer: &mut Writer, written: &mut Written) {
+    fn after_write(&self, writer: &mut Writer, written: &mut Written, stored: Vec<ExtentBatch>) {
         let end = writer.log.end();
         self.offsets.advance_log_end(end.offset);
         let config = self.config.load();
         if config.syncs_before_ack() || config.flush_messages.unsigned_abs() <= writer.unsynced_records {
             written.acks_wait = true;
-            written.dirty = Some(writer.log.take_dirty());
+            let dirty = writer.log.take_dirty();
+            let is_all = config.syncs_before_ack() && dirty.is_append_only();
+            let extent = is_all.then(|| self.extent(writer, end, stored)).flatten();
+            written.pending = Some(Pending { dirty, extent });
             written.end = Some(end);
+            writer.handed_end = end.offset;
             writer.unsynced_records = 0;
             return;
         }
@@ -194,6 +205,23 @@ impl Partition {
         }
     }
 
+    /// What was written as an extent for the commit journal; none if there is more that is not durable than that.
+    fn extent(&self, writer: &Writer, end: Bound, batches: Vec<ExtentBatch>) -> Option<Extent> {
+        let base_offset = BatchHeader::read(&batches.first()?.header).ok()?.base_offset;
+        let bytes: usize = batches.iter().map(|batch| BATCH_HEADER_SIZE + batch.records.len()).sum();
+        let place = ExtentPlace {
+            topic_id: self.topic_id,
+            partition: self.index,
+            leader_epoch: self.leader_epoch(),
+            segment_base: end.segment_base,
+            position: end.position.checked_sub(bytes as u64)?,
+            base_offset,
+            end_offset: end.offset,
+        };
+        let len = u32::try_from(bytes).ok()?;
+        (base_offset == writer.handed_end).then_some(Extent { place, batches, len })
+    }
+
     /// What must be synced to make all that was written so far durable.
     pub(super) fn unsynced(&self) -> Written {
         let mut writer = self.lock_writer();
@@ -202,8 +230,10 @@ impl Partition {
         if self.is_deleted() {
             return Written::default();
         }
-        let (dirty, end) = (Some(writer.log.take_dirty()), Some(writer.log.end()));
-        Written { dirty, end, ..Written::default() }
+        let end = writer.log.end();
+        writer.handed_end = end.offset;
+        let pending = Pending { dirty: writer.log.take_dirty(), extent: None };
+        Written { pending: Some(pending), end: Some(end), ..Written::default() }
     }
 
     /// All below `end` is on disk: readers may have it.

@@ -3,10 +3,34 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, StoredFile};
 use crate::storage::view::Bound;
+
+/// How far the segments of a log are synced: shared by the log and by who syncs for it. What is behind may be durable all the
+/// same, in the commit journal.
+#[derive(Debug)]
+pub struct Synced(AtomicI64);
+
+impl Synced {
+    /// Everything below `offset` is.
+    pub(super) fn new(offset: i64) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(offset)))
+    }
+
+    /// The first offset that may not be.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Everything below `offset` is now.
+    pub fn advance(&self, offset: i64) {
+        self.0.fetch_max(offset, Ordering::AcqRel);
+    }
+}
 
 /// A file and its path, for messages.
 #[derive(Clone)]
@@ -26,6 +50,8 @@ pub struct Dirty {
     pub directories: Vec<PathBuf>,
     /// End of the log when this was taken.
     pub end: Bound,
+    /// To be told once it is done.
+    pub synced: Arc<Synced>,
     pub(super) fs: Arc<dyn FileSystem>,
 }
 
@@ -34,6 +60,12 @@ impl Dirty {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.directories.is_empty()
+    }
+
+    /// Whether nothing but the end of one file has changed.
+    #[must_use]
+    pub fn is_append_only(&self) -> bool {
+        self.files.len() == 1 && self.directories.is_empty()
     }
 
     /// Syncs everything: on return, all below [`Dirty::end`] is durable, provided earlier ones were synced too.
@@ -47,6 +79,7 @@ impl Dirty {
         for dir in &self.directories {
             self.sync_directory(dir)?;
         }
+        self.synced.advance(self.end.offset);
         Ok(())
     }
 

@@ -8,10 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Advice, FallocateFlags};
+use rustix::fs::{Advice, FallocateFlags, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 /// Most buffers that one `pwritev` takes (`IOV_MAX`).
@@ -37,6 +38,9 @@ pub enum OpenMode {
     Create,
     /// For reading and writing; the file is created, or emptied.
     Replace,
+    /// For writing past the page cache (`O_DIRECT | O_DSYNC`); the file must exist. What is written is durable on return.
+    /// Memory, position and length of a write are multiples of 4096. `InvalidInput` where the file system has no such writes.
+    Direct,
 }
 
 /// File system operations. All paths are absolute or relative to the process, none is interpreted.
@@ -212,6 +216,7 @@ impl FileSystem for RealFs {
             OpenMode::Write => options.write(true),
             OpenMode::Create => options.write(true).create(true).truncate(false),
             OpenMode::Replace => options.write(true).create(true).truncate(true),
+            OpenMode::Direct => options.write(true).custom_flags(direct_flags()),
         };
         Ok(Arc::new(RealFile(options.open(path)?)))
     }
@@ -252,6 +257,10 @@ impl FileSystem for RealFs {
         let stats = rustix::fs::statvfs(path)?;
         Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
     }
+}
+
+fn direct_flags() -> i32 {
+    (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed()
 }
 
 impl StoredFile for RealFile {

@@ -11,7 +11,7 @@ use sendlog_protocol::records::{BATCH_HEADER_SIZE, BatchHeader};
 use uuid::Uuid;
 
 use crate::storage::checkpoint::{PartitionCheckpoint, SealedSegment};
-use crate::storage::dirty::{Dirty, DirtyFile};
+use crate::storage::dirty::{Dirty, DirtyFile, Synced};
 use crate::storage::error::StorageError;
 use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::partition_metadata;
@@ -48,6 +48,8 @@ pub struct LogPlace {
     pub dir: PathBuf,
     /// The topic, written into the folder.
     pub topic_id: Uuid,
+    /// Number of the partition in it.
+    pub partition: i32,
 }
 
 /// A batch to append: already valid, already patched with its offset and leader epoch.
@@ -82,6 +84,7 @@ pub struct Log {
     end: Bound,
     dirty_files: Vec<DirtyFile>,
     dirty_directories: Vec<PathBuf>,
+    synced: Arc<Synced>,
     /// Sealed since the last call of [`Log::take_sealed`].
     sealed: Vec<Arc<Segment>>,
     /// The active segment's file, once it was found to be as long as it must be.
@@ -134,19 +137,21 @@ impl Log {
             }
             Resume::Clean(checkpoint) => {
                 let checkpoint = Some(&checkpoint);
-                let topic_id = place.topic_id;
-                let task = Task { place: segments, topic_id, checkpoint, distrust_cache: false, now_ms: 0 };
+                let log = (place.topic_id, place.partition);
+                let task = Task { place: segments, log, checkpoint, distrust_cache: false, now_ms: 0 };
                 (recovery::recover(task, visit)?, None)
             }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
                 let checkpoint = checkpoint.as_ref();
-                let topic_id = place.topic_id;
-                let task = Task { place: segments, topic_id, checkpoint, distrust_cache, now_ms };
+                let log = (place.topic_id, place.partition);
+                let task = Task { place: segments, log, checkpoint, distrust_cache, now_ms };
                 (recovery::recover(task, visit)?, distrust_cache.then_some(now_ms))
             }
         };
         let is_checked = !recovered.unsynced.is_empty();
         let view = LogView { start_offset: recovered.start_offset, segments: recovered.segments };
+        // What recovery has found is synced by whoever opens the log, before anything else happens to it.
+        let synced = Synced::new(if is_checked { i64::MIN } else { recovered.end.offset });
         let mut log = Self {
             store: Arc::clone(store),
             dir,
@@ -156,6 +161,7 @@ impl Log {
             end: recovered.end,
             dirty_files: recovered.unsynced,
             dirty_directories: Vec::new(),
+            synced,
             sealed: recovered.unsettled,
             active_file: None,
             is_poisoned: false,
@@ -380,8 +386,15 @@ impl Log {
             files: std::mem::take(&mut self.dirty_files),
             directories: std::mem::take(&mut self.dirty_directories),
             end: self.end,
+            synced: Arc::clone(&self.synced),
             fs: self.store.fs_arc(),
         }
+    }
+
+    /// How far the segments are synced.
+    #[must_use]
+    pub fn synced(&self) -> &Arc<Synced> {
+        &self.synced
     }
 
     /// Segments that were closed since the last call; [`Segment::settle`] them, away from this log's lock.

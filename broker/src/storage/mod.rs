@@ -10,6 +10,9 @@
 //! time_lookup   read by timestamp
 //! segment       one segment's files, and whether its indexes are believed
 //! index_file    memory-mapped entries (the only unsafe code)
+//! commit        makes a round durable: in the commit journal, or by syncing segments
+//! journal       the commit journal: files, blocks, replay
+//! destage       segments that the journal stands in for, synced in the background
 //! recovery      after a crash: from the checkpoint on
 //! state_file    typed, checksummed, atomically replaced files
 //! files         the seam to the file system
@@ -19,12 +22,16 @@
 //! files: an append hands its files out as [`dirty::Dirty`].
 
 pub mod checkpoint;
+pub mod commit;
 pub mod data_dir;
+pub mod destage;
 pub mod dirty;
 pub mod error;
 pub mod file_slice;
 pub mod files;
 pub mod flush;
+pub mod heal;
+pub mod journal;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;
@@ -37,6 +44,7 @@ pub mod summary;
 #[doc(hidden)]
 pub mod testing;
 pub mod time_lookup;
+pub mod torn_tail;
 pub mod view;
 
 mod batch_scan;

@@ -15,21 +15,20 @@ use uuid::Uuid;
 use crate::storage::batch_scan::{BatchScan, Scanned};
 use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::dirty::DirtyFile;
-use crate::storage::error::{StorageError, is_full};
+use crate::storage::error::StorageError;
 use crate::storage::file_names::{self, segment_file};
 use crate::storage::files::{FileSystem, IoMode};
+use crate::storage::heal::{self, Healed};
 use crate::storage::partition_metadata;
 use crate::storage::quarantine::{self, Hole};
 use crate::storage::segment::{Segment, SegmentPlace};
 use crate::storage::summary::{NewEntries, SegmentSummary};
+use crate::storage::torn_tail::{Cut, Damage, cut};
 use crate::storage::view::Bound;
 
 /// What a user can do about stored data that contradicts the checkpoint.
 pub(super) const WAY_OUT: &str = "nothing was changed; restore the partition folder from a backup, or, to go on with what is \
      there, move it out of the data directory and create the topic anew";
-
-/// A torn tail up to this size is kept in a file beside its segment.
-const TORN_BYTES_KEPT_MAX: u64 = 64 << 20;
 
 /// What recovery did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +37,8 @@ pub struct RecoveryReport {
     pub batches: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// What the commit journal gave back.
+    pub healed: Vec<Healed>,
     /// Torn tails that were cut.
     pub cuts: Vec<Cut>,
     /// Damage in the middle that was set aside.
@@ -65,19 +66,6 @@ pub struct SetAside {
     pub next_offset: i64,
     /// Where the damaged bytes are now.
     pub kept: PathBuf,
-    /// What was wrong with them.
-    pub reason: String,
-}
-
-/// A torn tail that was cut: bytes that are no whole batch, behind the last good one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// Segment file.
-    pub path: PathBuf,
-    /// Where it ends now.
-    pub position: u64,
-    /// Bytes removed.
-    pub bytes: u64,
     /// What was wrong with them.
     pub reason: String,
 }
@@ -137,7 +125,8 @@ pub(super) fn trust(place: SegmentPlace<'_>, checkpoint: &PartitionCheckpoint) -
 #[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) place: SegmentPlace<'a>,
-    pub(super) topic_id: Uuid,
+    /// Topic and partition.
+    pub(super) log: (Uuid, i32),
     pub(super) checkpoint: Option<&'a PartitionCheckpoint>,
     pub(super) distrust_cache: bool,
     pub(super) now_ms: i64,
@@ -170,7 +159,7 @@ pub(super) fn recover(
         }
         Err(source) => return Err(StorageError::io(task.place.dir, "list", source)),
     };
-    partition_metadata::check(fs, task.place.dir, task.topic_id)?;
+    partition_metadata::check(fs, task.place.dir, task.log.0)?;
     remove_leftovers(fs, task.place.dir, &names, &mut recovered.report)?;
     let mut found = find_segments(task, &names)?;
     check_checkpointed(task, &found)?;
@@ -308,7 +297,15 @@ fn recover_segment(
     let is_dense = task.checkpoint.is_some() || later.is_empty();
     let mut extent = Extent { size: this.size, is_dense };
     let mut checked = check_batches(task, &segment, start, &extent, visit)?;
-    while let Some(reason) = checked.damage.take() {
+    loop {
+        if let Some(healed) = heal::heal(task.place, task.log, &segment, &checked.summary)? {
+            extent.size = extent.size.max(healed.position + healed.bytes);
+            checked.extend(check_batches(task, &segment, checked.summary, &extent, visit)?);
+            healed.assert_stored(&checked.summary)?;
+            recovered.report.healed.push(healed);
+            continue;
+        }
+        let Some(reason) = checked.damage.take() else { break };
         let damage = Damage { segment: &segment, summary: &checked.summary, size: extent.size, reason };
         let next_base = later.iter().find(|next| 0 < next.size).map(|next| next.base_offset);
         match find_hole(&damage, next_base)? {
@@ -318,7 +315,10 @@ fn recover_segment(
                 extent.size = size;
                 checked.extend(check_batches(task, &segment, checked.summary, &extent, visit)?);
             }
-            None => recovered.report.cuts.push(cut(task, damage)?),
+            None => {
+                recovered.report.cuts.push(cut(task.place.store.fs(), damage)?);
+                break;
+            }
         }
     }
     recovered.report.batches += checked.batches;
@@ -412,14 +412,6 @@ fn check_batches(
     }
 }
 
-/// Bytes behind the last good batch of a segment.
-struct Damage<'a> {
-    segment: &'a Arc<Segment>,
-    summary: &'a SegmentSummary,
-    size: u64,
-    reason: String,
-}
-
 /// What is damaged if good batches follow: in the file, or in a later segment, which starts at `next_base`. None if nothing
 /// follows: then it is a torn tail.
 fn find_hole(damage: &Damage<'_>, next_base: Option<i64>) -> Result<Option<Hole>, StorageError> {
@@ -445,25 +437,6 @@ fn set_aside(task: Task<'_>, damage: Damage<'_>, hole: Hole) -> Result<(u64, Set
     segment.close();
     let Hole { position, end, offset, next_offset } = hole;
     Ok((new_size, SetAside { path, position, bytes: end - position, offset, next_offset, kept, reason }))
-}
-
-/// Cuts a torn tail. What is cut is kept beside the segment, unless it is very long.
-fn cut(task: Task<'_>, damage: Damage<'_>) -> Result<Cut, StorageError> {
-    let Damage { segment, summary, size, reason } = damage;
-    let path = segment.path().to_path_buf();
-    let io_error = |op| move |source| StorageError::io(segment.path(), op, source);
-    let file = segment.file(IoMode::Blocking).map_err(io_error("open"))?;
-    let bytes = size - summary.size;
-    if bytes <= TORN_BYTES_KEPT_MAX {
-        let kept = path.with_added_extension(format!("torn-{}", summary.size));
-        // On a full disk the cut is what makes room.
-        match quarantine::keep(task.place.store.fs(), &*file, &kept, summary.size..size) {
-            Err(source) if !is_full(&source) => return Err(io_error("keep the torn end of")(source)),
-            _ => {}
-        }
-    }
-    file.truncate(summary.size).map_err(io_error("truncate"))?;
-    Ok(Cut { path, position: summary.size, bytes, reason })
 }
 
 fn add_recovered(

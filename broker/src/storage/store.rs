@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arc_swap::ArcSwapOption;
+
 use crate::storage::files::FileSystem;
+use crate::storage::journal::replay::Replay;
 use crate::storage::segment::Segment;
 
 /// File system and descriptor budget. An open segment costs one descriptor and up to two memory maps; those used least
@@ -13,13 +16,14 @@ pub struct Store {
     fs: Arc<dyn FileSystem>,
     open_max: usize,
     open: Mutex<VecDeque<Weak<Segment>>>,
+    replay: ArcSwapOption<Replay>,
 }
 
 impl Store {
     /// With at most about `open_segments_max` segments open; files that readers or a sync still hold come on top.
     #[must_use]
     pub fn new(fs: Arc<dyn FileSystem>, open_segments_max: usize) -> Arc<Self> {
-        Arc::new(Self { fs, open_max: open_segments_max.max(1), open: Mutex::new(VecDeque::new()) })
+        Arc::new(Self { fs, open_max: open_segments_max.max(1), open: Mutex::new(VecDeque::new()), replay: ArcSwapOption::empty() })
     }
 
     /// The file system.
@@ -32,6 +36,15 @@ impl Store {
     #[must_use]
     pub fn fs_arc(&self) -> Arc<dyn FileSystem> {
         Arc::clone(&self.fs)
+    }
+
+    /// What the commit journal holds, for the recovery of logs; none once they are open.
+    pub fn set_replay(&self, replay: Option<Replay>) {
+        self.replay.store(replay.map(Arc::new));
+    }
+
+    pub(super) fn replay(&self) -> Option<Arc<Replay>> {
+        self.replay.load_full()
     }
 
     /// Segments that are open now.

@@ -60,7 +60,7 @@ impl Fixture {
         resume: Resume,
         visit: &mut dyn FnMut(&BatchHeader),
     ) -> Result<(Log, RecoveryReport), StorageError> {
-        let place = LogPlace { dir: self.partition_dir(), topic_id: TOPIC };
+        let place = LogPlace { dir: self.partition_dir(), topic_id: TOPIC, partition: 0 };
         Log::open(&self.store, place, self.config, resume, visit)
     }
 

@@ -33,7 +33,7 @@ impl Drop for Mounted {
 fn open(dir: &Path, resume: Resume) -> Log {
     let store = Store::new(Arc::new(RealFs), 10);
     let config = LogConfig { segment_bytes: 100_000, index_interval_bytes: 100, ..LogConfig::default() };
-    let place = LogPlace { dir: dir.join("t-0"), topic_id: TOPIC };
+    let place = LogPlace { dir: dir.join("t-0"), topic_id: TOPIC, partition: 0 };
     Log::open(&store, place, config, resume, &mut |_| {}).unwrap().0
 }
 
