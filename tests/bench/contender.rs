@@ -51,6 +51,12 @@ impl Contender {
         Ok(found)
     }
 
+    /// The broker on a fresh data directory, with arguments of its own.
+    pub fn started(bench: &Bench, name: &str, arguments: &[&str]) -> io::Result<Self> {
+        let server = bench.start_broker(&bench.new_folder()?, arguments)?;
+        Ok(Self { name: name.to_owned(), kind: Kind::Started(server) })
+    }
+
     /// The brokers and the append floor.
     pub fn with_append_floor(bench: &Bench) -> io::Result<Vec<Self>> {
         let mut all = Self::brokers(bench)?;

@@ -77,6 +77,10 @@ pub enum Scenario {
     EndToEnd,
     /// Rounds over 256 active partitions.
     Partitions,
+    /// The commit journal against syncing segments.
+    Journal,
+    /// What the sync before the acknowledgement costs.
+    Durability,
     /// Resident memory idle, after load, with more and more readers.
     Memory,
     /// Start after kill -9 with much data.

@@ -17,9 +17,9 @@ use crate::config::{Args, Config};
 use crate::partition::{AckAt, Appender, AppenderParts, CommitThreads, PartitionEnv, ProducedBatch, Room};
 use crate::producer_ids::ProducerIds;
 use crate::stop::{self, StopSender};
+use crate::storage::commit::Committer;
 use crate::storage::data_dir::DataDir;
 use crate::storage::files::{FileSystem, RealFs};
-use crate::storage::commit::Committer;
 use crate::storage::flush::Flusher;
 use crate::storage::store::Store;
 

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 use super::error::AppendError;
 use super::{Appended, FlushTimer, Partition, ProducedBatch, Room, Settler};
 use crate::clock::Clock;
-use crate::storage::commit::{Committer, Pending};
+use crate::storage::commit::{self, Committer, Pending};
 use crate::storage::error::StorageError;
 use crate::storage::view::Bound;
 
@@ -31,7 +31,7 @@ use crate::storage::view::Bound;
 const COMMIT_THREADS: usize = 2;
 
 /// Bytes that are worth a second thread while the first one syncs.
-const OVERLAP_BYTES_MIN: usize = 256 << 10;
+const OVERLAP_BYTES_MIN: usize = 64 << 10;
 
 /// A commit thread calls the file system and little else.
 const STACK_BYTES: usize = 256 << 10;
@@ -249,7 +249,9 @@ impl CommitThreads {
 /// What one sync makes durable.
 #[derive(Default)]
 struct Round {
+    /// Written and not yet staged.
     pending: Vec<Pending>,
+    commit: commit::Round,
     /// Partitions whose watermark moves, with where it moves to.
     durable: Vec<(Arc<Partition>, Bound)>,
     acks: Vec<(oneshot::Sender<AppendResult>, Appended)>,
@@ -271,7 +273,11 @@ impl Drop for Busy<'_> {
 
 impl Round {
     fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.durable.is_empty() && self.acks.is_empty() && self.synced.is_empty()
+        self.pending.is_empty()
+            && self.commit.is_empty()
+            && self.durable.is_empty()
+            && self.acks.is_empty()
+            && self.synced.is_empty()
     }
 }
 
@@ -288,15 +294,17 @@ impl Shared {
         let mut round = Round::default();
         self.write(jobs, &mut round);
         if !round.is_empty() {
+            self.parts.committer.stage(&mut round.commit, std::mem::take(&mut round.pending));
             let stage = self.sync_stage.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(jobs) = self.try_take_jobs() {
                 self.write(jobs, &mut round);
+                self.parts.committer.stage(&mut round.commit, std::mem::take(&mut round.pending));
             }
             let synced = match self.failure.get() {
                 Some(failure) => Err(Arc::clone(failure)),
                 None => {
-                    let pending = std::mem::take(&mut round.pending);
-                    self.parts.committer.commit(pending).map_err(|error| self.fail(Arc::new(error)))
+                    let staged = std::mem::take(&mut round.commit);
+                    self.parts.committer.commit(staged).map_err(|error| self.fail(Arc::new(error)))
                 }
             };
             drop(stage);

@@ -67,7 +67,9 @@ fn prepare(committer: &Committer, reserve_bytes: u64) {
         && let Err(error) = committer.prepare(reserve_bytes, &pause)
     {
         match error.is_full() {
-            true => tracing::info!(%error, "the commit journal is left out or small: segments are synced instead"),
+            true => {
+                tracing::info!(%error, "the commit journal is left out or small: segments are synced instead")
+            }
             false => tracing::warn!(%error, "the commit journal is left out: segments are synced instead"),
         }
     }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::ManualClock;
 use crate::config::{Args, Config};
-use crate::storage::files::IoMode;
 use crate::storage::commit::Committer;
+use crate::storage::files::IoMode;
 use crate::storage::flush::Flusher;
 use crate::storage::testing::{Fault, FaultyFs};
 

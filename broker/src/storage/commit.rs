@@ -13,13 +13,19 @@ use crate::storage::dirty::Dirty;
 use crate::storage::error::StorageError;
 use crate::storage::files::FileSystem;
 use crate::storage::flush::Flusher;
-use crate::storage::journal::block::Extent;
+use crate::storage::journal::block::{BlockBuilder, Extent};
 use crate::storage::journal::ring::Ring;
-use crate::storage::journal::writer::{BLOCK_BYTES_MAX, JournalWriter};
+use crate::storage::journal::writer::JournalWriter;
 
 /// Bytes a file from which a round syncs its segments: writing so much twice costs more than the sync of a file. Measured:
 /// docs/performance.md.
-const FILE_BYTES_MAX: usize = 1 << 20;
+const FILE_BYTES_MAX: usize = 512 << 10;
+
+/// Largest block of the journal; rounds of more sync their segments.
+const BLOCK_BYTES_MAX: usize = 4 << 20;
+
+/// Rounds in the making at a time: one is written while another is made durable.
+const ROUNDS: usize = 2;
 
 /// What was appended to a log, to be made durable.
 #[derive(Debug)]
@@ -28,6 +34,24 @@ pub struct Pending {
     pub dirty: Dirty,
     /// The same as bytes for the journal, if that is all there is: no new files, and nothing before it that is not durable.
     pub extent: Option<Extent>,
+}
+
+/// Appends over all partitions that become durable together.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Those that sync their segments.
+    direct: Vec<Dirty>,
+    /// Those that are in the block, with their bytes.
+    staged: Vec<(Dirty, u32)>,
+    block: Option<BlockBuilder>,
+}
+
+impl Round {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.direct.is_empty() && self.staged.is_empty()
+    }
 }
 
 /// Where rounds become durable.
@@ -41,6 +65,8 @@ pub struct Committer {
 #[derive(Debug)]
 struct Journal {
     writer: Mutex<JournalWriter>,
+    /// Used again and again.
+    blocks: Mutex<Vec<BlockBuilder>>,
     ring: Ring,
     destage: Destage,
 }
@@ -64,21 +90,32 @@ impl Committer {
     pub fn new(flusher: Flusher, journal: Option<JournalPlace<'_>>) -> Self {
         let journal = journal.map(|place| Journal {
             writer: Mutex::default(),
+            blocks: Mutex::default(),
             ring: Ring::new(place.fs, place.data_dir, place.directory, place.bytes),
             destage: Destage::default(),
         });
         Self { flusher, journal }
     }
 
+    /// Adds to a round what was appended, and copies it for the journal if it is to go there: not in the way of the round
+    /// that is being made durable.
+    pub fn stage(&self, round: &mut Round, pending: Vec<Pending>) {
+        for Pending { dirty, extent } in pending {
+            match (&self.journal, extent) {
+                (Some(journal), Some(extent)) if journal.stage(round, &extent) => {
+                    round.staged.push((dirty, extent.len));
+                }
+                _ => round.direct.push(dirty),
+            }
+        }
+    }
+
     /// Makes a round durable. For one caller at a time.
     ///
     /// # Errors
     /// The first failure: the round may be durable or not, nothing may be acknowledged any more, and it must not be tried again.
-    pub fn commit(&self, round: Vec<Pending>) -> Result<(), StorageError> {
-        let Some(journal) = &self.journal else {
-            let dirty: Vec<Dirty> = round.into_iter().map(|pending| pending.dirty).collect();
-            return self.sync(&dirty);
-        };
+    pub fn commit(&self, round: Round) -> Result<(), StorageError> {
+        let Some(journal) = &self.journal else { return self.sync(&round.direct) };
         let committed = self.commit_with(journal, round);
         if committed.is_err() {
             journal.destage.fail();
@@ -86,23 +123,20 @@ impl Committer {
         committed
     }
 
-    fn commit_with(&self, journal: &Journal, round: Vec<Pending>) -> Result<(), StorageError> {
+    fn commit_with(&self, journal: &Journal, mut round: Round) -> Result<(), StorageError> {
         journal.destage.set_used();
-        let (small, mut direct) = split(round);
-        if !small.is_empty() {
-            direct.extend(journal.write(small)?);
+        journal.write(&mut round)?;
+        if round.direct.is_empty() {
+            return Ok(());
         }
-        for dirty in &mut direct {
+        for dirty in &mut round.direct {
             for file in journal.destage.absorb(dirty)? {
                 if dirty.files.iter().all(|known| known.path != file.path) {
                     dirty.files.push(file);
                 }
             }
         }
-        if direct.is_empty() {
-            return Ok(());
-        }
-        self.sync(&direct)?;
+        self.sync(&round.direct)?;
         journal.destage.release(&journal.ring);
         // Somebody may wait for just these.
         journal.destage.wake();
@@ -185,36 +219,47 @@ impl Committer {
 }
 
 impl Journal {
-    /// Returns what it has no room for.
-    fn write(&self, small: Vec<(Dirty, Extent)>) -> Result<Vec<Dirty>, StorageError> {
-        let (dirty, extents): (Vec<Dirty>, Vec<Extent>) = small.into_iter().unzip();
-        if !self.destage.has_place() {
-            return Ok(dirty);
-        }
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(filling) = writer.write(&self.ring, &extents)? else {
-            self.destage.wake();
-            return Ok(dirty);
-        };
-        for (dirty, extent) in dirty.into_iter().zip(extents) {
-            self.destage.add(dirty, u64::from(extent.len), filling);
-        }
-        Ok(Vec::new())
+    /// Copies an extent into the round's block; false if it is to go the other way.
+    fn stage(&self, round: &mut Round, extent: &Extent) -> bool {
+        let block = round.block.get_or_insert_with(|| self.take_block());
+        let files = block.count() as usize + 1;
+        block.block_bytes() + extent.len as usize <= files * FILE_BYTES_MAX && block.push(extent)
     }
-}
 
-/// Those that the journal is for, and those that sync their segments.
-fn split(round: Vec<Pending>) -> (Vec<(Dirty, Extent)>, Vec<Dirty>) {
-    let extents = || round.iter().filter_map(|pending| pending.extent.as_ref());
-    let bytes: usize = extents().map(|extent| extent.len as usize).sum();
-    let count = extents().count();
-    let is_small = bytes <= BLOCK_BYTES_MAX && bytes <= count * FILE_BYTES_MAX;
-    let (mut small, mut direct) = (Vec::new(), Vec::new());
-    for Pending { dirty, extent } in round {
-        match extent {
-            Some(extent) if is_small => small.push((dirty, extent)),
-            _ => direct.push(dirty),
+    /// Writes the block of a round; what it has no room for, or what is too much, is left to be synced.
+    fn write(&self, round: &mut Round) -> Result<(), StorageError> {
+        let Some(mut block) = round.block.take() else { return Ok(()) };
+        let filling = match round.staged.is_empty() || !self.destage.has_place() {
+            true => None,
+            false => {
+                let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                writer.write(&self.ring, &mut block)?
+            }
+        };
+        self.put_back(block);
+        let staged = std::mem::take(&mut round.staged);
+        match filling {
+            Some(filling) => staged
+                .into_iter()
+                .for_each(|(dirty, bytes)| self.destage.add(dirty, u64::from(bytes), filling)),
+            None => {
+                round.direct.extend(staged.into_iter().map(|(dirty, _)| dirty));
+                self.destage.wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn take_block(&self) -> BlockBuilder {
+        let block = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        block.unwrap_or_else(|| BlockBuilder::new(BLOCK_BYTES_MAX))
+    }
+
+    fn put_back(&self, mut block: BlockBuilder) {
+        block.clear();
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if blocks.len() < ROUNDS {
+            blocks.push(block);
         }
     }
-    (small, direct)
 }

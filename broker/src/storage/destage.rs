@@ -183,7 +183,9 @@ impl Destage {
         let is_due = is_hurried || left.is_zero();
         let log = match is_due {
             true => Some(oldest),
-            false => state.waiting.iter().find(|(_, waiting)| STEP_BYTES <= waiting.bytes).map(|(log, _)| *log),
+            false => {
+                state.waiting.iter().find(|(_, waiting)| STEP_BYTES <= waiting.bytes).map(|(log, _)| *log)
+            }
         };
         let Some((log, waiting)) = log.and_then(|log| state.waiting.remove_entry(&log)) else {
             drop(self.changed.wait_timeout(state, left.min(AGE_MAX / 8)));

@@ -40,9 +40,10 @@ impl Healed {
             path: self.path.clone(),
             position: self.position,
             offset: self.offset,
-            reason: "what was written there from the commit journal reads as something else; look at the disk \
+            reason:
+                "what was written there from the commit journal reads as something else; look at the disk \
                      (dmesg, smartctl), then start the broker again"
-                .to_owned(),
+                    .to_owned(),
         })
     }
 }

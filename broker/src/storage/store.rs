@@ -23,7 +23,12 @@ impl Store {
     /// With at most about `open_segments_max` segments open; files that readers or a sync still hold come on top.
     #[must_use]
     pub fn new(fs: Arc<dyn FileSystem>, open_segments_max: usize) -> Arc<Self> {
-        Arc::new(Self { fs, open_max: open_segments_max.max(1), open: Mutex::new(VecDeque::new()), replay: ArcSwapOption::empty() })
+        Arc::new(Self {
+            fs,
+            open_max: open_segments_max.max(1),
+            open: Mutex::new(VecDeque::new()),
+            replay: ArcSwapOption::empty(),
+        })
     }
 
     /// The file system.

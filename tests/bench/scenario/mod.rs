@@ -7,8 +7,10 @@ use crate::options::Scenario;
 use crate::report::Case;
 
 mod connections;
+mod durability;
 mod end_to_end;
 mod fetch;
+mod journal;
 mod latency;
 mod memory;
 mod partitions;
@@ -18,7 +20,7 @@ mod restart;
 mod topics;
 
 /// All, in the order in which `all` runs them.
-pub const ORDER: [Scenario; 10] = [
+pub const ORDER: [Scenario; 12] = [
     Scenario::Ready,
     Scenario::Fetch,
     Scenario::Produce,
@@ -26,6 +28,8 @@ pub const ORDER: [Scenario; 10] = [
     Scenario::Latency,
     Scenario::EndToEnd,
     Scenario::Partitions,
+    Scenario::Journal,
+    Scenario::Durability,
     Scenario::Memory,
     Scenario::Restart,
     Scenario::Topics,
@@ -43,6 +47,8 @@ pub fn run(scenario: Scenario, bench: &Bench) -> io::Result<Vec<Case>> {
         Scenario::Latency => latency::run(bench),
         Scenario::EndToEnd => end_to_end::run(bench),
         Scenario::Partitions => partitions::run(bench),
+        Scenario::Journal => journal::run(bench),
+        Scenario::Durability => durability::run(bench),
         Scenario::Restart => restart::run(bench),
         Scenario::Topics => topics::run(bench),
     }

@@ -72,34 +72,78 @@ pub struct FoundExtent {
     pub len: usize,
 }
 
-/// Bytes of a block with these extents, padding included.
-pub fn block_bytes(extents: &[Extent]) -> usize {
-    let content: usize = extents.iter().map(|extent| EXTENT_HEADER_BYTES + extent.len as usize).sum();
+/// Bytes of a block whose content has `content` bytes, padding included.
+fn padded(content: usize) -> usize {
     (BLOCK_HEADER_BYTES + content).next_multiple_of(ALIGNMENT)
 }
 
-/// Writes a block into the buffer, which takes exactly its padded bytes. None if the buffer is too small for them.
-pub fn encode(buffer: &mut AlignedBuffer, key: Uuid, extents: &[Extent]) -> Option<()> {
-    let total = block_bytes(extents);
-    let block = buffer.take(total)?;
-    let mut at = BLOCK_HEADER_BYTES;
-    for extent in extents {
-        at = put(block, at, &extent_header(extent));
+/// A block in the making: extents are added as they are appended, its header comes last.
+#[derive(Debug)]
+pub struct BlockBuilder {
+    buffer: AlignedBuffer,
+    /// Bytes of the extents so far.
+    content: usize,
+    count: u32,
+    crc: crc32fast::Hasher,
+}
+
+impl BlockBuilder {
+    /// For blocks of at most `capacity` bytes, a multiple of the alignment.
+    pub fn new(capacity: usize) -> Self {
+        Self { buffer: AlignedBuffer::new(capacity), content: 0, count: 0, crc: crc32fast::Hasher::new() }
+    }
+
+    /// Forgets all extents.
+    pub fn clear(&mut self) {
+        (self.content, self.count) = (0, 0);
+        self.crc = crc32fast::Hasher::new();
+    }
+
+    /// How many extents there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Bytes of the block as it will be written.
+    pub fn block_bytes(&self) -> usize {
+        padded(self.content)
+    }
+
+    /// Adds an extent. False, and nothing is changed, if it does not fit.
+    pub fn push(&mut self, extent: &Extent) -> bool {
+        let start = BLOCK_HEADER_BYTES + self.content;
+        let content = self.content + EXTENT_HEADER_BYTES + extent.len as usize;
+        let Some(block) = self.buffer.take(padded(content)) else { return false };
+        let mut at = put(block, start, &extent_header(extent));
         for batch in &extent.batches {
             at = put(block, at, &batch.header);
             at = put(block, at, &batch.records);
         }
+        self.crc.update(&block[start..at]);
+        self.content = content;
+        self.count += 1;
+        true
     }
-    block[at..].fill(0);
-    let length = u32::try_from(at).ok()?;
-    let count = u32::try_from(extents.len()).ok()?;
-    put(block, 0, &MAGIC);
-    put(block, 4, &length.to_le_bytes());
-    put(block, 8, key.as_bytes());
-    put(block, 24, &count.to_le_bytes());
-    let crc = checksum(&block[..at]);
-    put(block, CRC_AT, &crc.to_le_bytes());
-    Some(())
+
+    /// Completes the block for the file with this key; padding included.
+    pub fn finish(&mut self, key: Uuid) -> &[u8] {
+        let length = BLOCK_HEADER_BYTES + self.content;
+        let mut header = [0; BLOCK_HEADER_BYTES];
+        put(&mut header, 0, &MAGIC);
+        // A block is smaller than its buffer, and that than 4 GiB.
+        put(&mut header, 4, &u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        put(&mut header, 8, key.as_bytes());
+        put(&mut header, 24, &self.count.to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&header[..CRC_AT]);
+        crc.combine(&self.crc);
+        put(&mut header, CRC_AT, &crc.finalize().to_le_bytes());
+        if let Some(block) = self.buffer.take(padded(self.content)) {
+            put(block, 0, &header);
+            block[length..].fill(0);
+        }
+        self.buffer.bytes()
+    }
 }
 
 /// The length that the bytes claim to have as a block, if they begin like one of a file with this key.
@@ -197,16 +241,23 @@ mod tests {
     const KEY: Uuid = Uuid::from_u128(77);
 
     fn encoded(extents: &[Extent]) -> Vec<u8> {
-        let mut buffer = AlignedBuffer::new(1 << 20);
-        encode(&mut buffer, KEY, extents).unwrap();
-        buffer.bytes().to_vec()
+        let mut builder = BlockBuilder::new(1 << 20);
+        assert!(builder.push(&extent(5, &[100_000])), "what was there before leaves no trace");
+        builder.finish(KEY);
+        builder.clear();
+        assert!(extents.iter().all(|extent| builder.push(extent)));
+        let bytes = builder.block_bytes();
+        let block = builder.finish(KEY).to_vec();
+        assert_eq!(block.len(), bytes);
+        block
     }
 
     #[test]
     fn a_block_comes_back() {
-        for extents in [vec![extent(0, &[1])], vec![extent(0, &[1, 5000]), extent(-1, &[0]), extent(9, &[77])]] {
+        for extents in
+            [vec![extent(0, &[1])], vec![extent(0, &[1, 5000]), extent(-1, &[0]), extent(9, &[77])]]
+        {
             let bytes = encoded(&extents);
-            assert_eq!(bytes.len(), block_bytes(&extents));
             assert_eq!(bytes.len() % ALIGNMENT, 0);
             let length = claimed_length(&bytes, KEY).unwrap();
             let found = decode(&bytes[..length]).unwrap();
@@ -248,9 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_does_not_fit_is_refused() {
-        let mut buffer = AlignedBuffer::new(8192);
-        assert!(encode(&mut buffer, KEY, &[extent(0, &[9000])]).is_none());
-        assert!(encode(&mut buffer, KEY, &[extent(0, &[4000])]).is_some());
+    fn what_does_not_fit_is_left_out() {
+        let mut builder = BlockBuilder::new(8192);
+        assert!(!builder.push(&extent(0, &[9000])));
+        assert!(builder.push(&extent(0, &[4000])));
+        assert!(!builder.push(&extent(0, &[4000])));
+        assert_eq!((builder.count(), builder.block_bytes()), (1, 8192));
+        let block = builder.finish(KEY);
+        let length = claimed_length(block, KEY).unwrap();
+        assert_eq!(decode(&block[..length]).unwrap().len(), 1);
     }
 }

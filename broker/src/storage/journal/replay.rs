@@ -146,7 +146,8 @@ impl Replay {
         let mut filled = 0;
         let mut position = HEADER_BYTES as u64;
         while position < size {
-            let is_inside = start <= position && position + BLOCK_HEADER_BYTES as u64 <= start + filled as u64;
+            let is_inside =
+                start <= position && position + BLOCK_HEADER_BYTES as u64 <= start + filled as u64;
             if !is_inside {
                 start = position;
                 filled = read_full_at(&*file, &mut window, position).map_err(failed)?;
@@ -187,7 +188,12 @@ impl Replay {
         for extent in extents {
             let log = (extent.place.topic_id, extent.place.partition);
             let at = position + extent.at as u64;
-            self.extents.entry(log).or_default().push(Held { place: extent.place, file, at, len: extent.len });
+            self.extents.entry(log).or_default().push(Held {
+                place: extent.place,
+                file,
+                at,
+                len: extent.len,
+            });
         }
         block.len().next_multiple_of(ALIGNMENT)
     }
@@ -200,7 +206,8 @@ fn read_header(file: &dyn StoredFile, path: &Path) -> Result<Option<FileHeader>,
     if read == 0 {
         return Ok(None);
     }
-    let lost = || StorageError::Corrupt {
+    let lost = || {
+        StorageError::Corrupt {
         path: path.to_path_buf(),
         position: 0,
         offset: -1,
@@ -208,6 +215,7 @@ fn read_header(file: &dyn StoredFile, path: &Path) -> Result<Option<FileHeader>,
                  anything else; restore the file from a backup, or, to go on without the acknowledged records that \
                  only it has, move it out of the data directory"
             .to_owned(),
+    }
     };
     FileHeader::decode(pages.get(..read).unwrap_or_default()).map(Some).ok_or_else(lost)
 }

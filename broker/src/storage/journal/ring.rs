@@ -257,8 +257,16 @@ pub fn remove(fs: &dyn FileSystem, data_dir: &Path) -> Result<(), StorageError> 
 /// Opens a file for direct, synchronous writes where the file system has them, and says whether a sync must follow.
 fn open(fs: &dyn FileSystem, path: &Path) -> io::Result<(Arc<dyn StoredFile>, bool)> {
     match fs.open(path, OpenMode::Direct) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok((fs.open(path, OpenMode::Write)?, true)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Ok((fs.open(path, OpenMode::Write)?, true))
+        }
         opened => Ok((opened?, false)),
+    }
+}
+
+impl std::fmt::Debug for RingFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("RingFile").field(&self.path).finish()
     }
 }
 
