@@ -4,6 +4,7 @@
 //! commit thread); readers take the published `LogView` and the high watermark.
 
 mod appender;
+mod commit_queue;
 mod error;
 mod flush_timer;
 mod offsets;
