@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::commit_queue::CommitQueue;
+use super::commit_queue::{CommitQueue, Turn};
 use super::error::AppendError;
 use super::{Appended, FlushTimer, Partition, ProducedBatch, Room, Settler};
 use crate::clock::Clock;
@@ -205,11 +205,10 @@ struct Round {
 }
 
 /// Alive while a thread works on a round.
-struct Busy<'a>(&'a Shared);
+struct FailOnPanic<'a>(&'a Shared);
 
-impl Drop for Busy<'_> {
+impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
-        self.0.queue.finish_round();
         if std::thread::panicking() {
             // One of our own invariants is broken: nothing may be acknowledged on top of that.
             self.0.fail(Arc::new(StorageError::Poisoned { dir: "of a commit thread that panicked".into() }));
@@ -225,20 +224,24 @@ impl Round {
 
 impl Shared {
     fn run(&self) {
-        while let Some(jobs) = self.queue.take() {
-            let _busy = Busy(self);
-            self.commit(jobs);
+        while let Some((jobs, mut turn)) = self.queue.take() {
+            // Dropped before the turn: whoever takes over knows of the failure.
+            let _fail_on_panic = FailOnPanic(self);
+            self.commit(jobs, &mut turn);
+            turn.end();
         }
     }
 
     /// Writes, syncs and acknowledges one round.
-    fn commit(&self, jobs: Vec<Job>) {
+    fn commit(&self, jobs: Vec<Job>, turn: &mut Turn<'_, Job>) {
         let mut round = Round::default();
         self.write(jobs, &mut round);
+        turn.written();
         if !round.is_empty() {
             let stage = self.queue.enter_sync_stage();
-            if let Some(jobs) = self.queue.try_take() {
+            if let Some(jobs) = turn.take_more() {
                 self.write(jobs, &mut round);
+                turn.written();
             }
             let synced = match self.failure.get() {
                 Some(failure) => Err(Arc::clone(failure)),
@@ -252,8 +255,7 @@ impl Shared {
         }
     }
 
-    /// Writes the jobs of one stage, partition by partition in the order of their arrival, and
-    /// leaves the write stage.
+    /// Writes the jobs of one stage, partition by partition in the order of their arrival.
     fn write(&self, jobs: Vec<Job>, round: &mut Round) {
         let mut appends = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -277,7 +279,6 @@ impl Shared {
             }
             self.write_group(group, round);
         }
-        self.queue.leave_write_stage();
     }
 
     /// Writes the batches of one partition.

@@ -1,7 +1,7 @@
 //! How the commit threads share the work: a queue, a write stage and a sync stage. Knows nothing of files.
 //!
 //! ```text
-//! take -> write stage (one thread at a time) -> sync stage (one at a time; try_take) -> finish_round -> take
+//! take -> write stage (one thread at a time) -> sync stage (one at a time; take_more) -> end of the turn -> take
 //! ```
 //!
 //! A thread that is through with a round looks at the queue again, so a push wakes nobody while one is busy, unless it
@@ -35,6 +35,14 @@ struct State<J> {
     is_closed: bool,
 }
 
+/// A thread's work on a round. Whoever drops it without [`Turn::end`] breaks off (a panic), and others take over.
+#[derive(Debug)]
+pub(super) struct Turn<'a, J> {
+    queue: &'a CommitQueue<J>,
+    is_writing: bool,
+    is_ended: bool,
+}
+
 impl<J> CommitQueue<J> {
     pub(super) fn new() -> Self {
         let state = State {
@@ -66,14 +74,13 @@ impl<J> CommitQueue<J> {
         self.arrived.notify_all();
     }
 
-    /// Waits for jobs and enters the write stage; `None` when there will be no more. The thread is busy until it calls
-    /// [`CommitQueue::finish_round`].
-    pub(super) fn take(&self) -> Option<Vec<J>> {
+    /// Waits for jobs and enters the write stage; `None` when there will be no more.
+    pub(super) fn take(&self) -> Option<(Vec<J>, Turn<'_, J>)> {
         let mut state = self.lock();
         loop {
             if !state.is_writing && !state.jobs.is_empty() {
                 state.busy += 1;
-                return Some(state.take());
+                return Some((state.take(), Turn { queue: self, is_writing: true, is_ended: false }));
             }
             if state.is_closed && state.jobs.is_empty() {
                 return None;
@@ -85,33 +92,9 @@ impl<J> CommitQueue<J> {
         }
     }
 
-    /// Enters the write stage if there is something to write and nobody else does.
-    pub(super) fn try_take(&self) -> Option<Vec<J>> {
-        let mut state = self.lock();
-        if state.is_writing || state.jobs.is_empty() {
-            return None;
-        }
-        Some(state.take())
-    }
-
-    /// What was taken is written.
-    pub(super) fn leave_write_stage(&self) {
-        let mut state = self.lock();
-        state.is_writing = false;
-        if state.is_closed {
-            self.arrived.notify_all();
-        }
-        self.call(&mut state);
-    }
-
     /// Waits for the sync stage; it ends with the guard.
     pub(super) fn enter_sync_stage(&self) -> MutexGuard<'_, ()> {
         self.sync_stage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The thread is through with what it took.
-    pub(super) fn finish_round(&self) {
-        self.lock().busy -= 1;
     }
 
     /// Wakes a thread if the queue needs one.
@@ -124,6 +107,51 @@ impl<J> CommitQueue<J> {
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<J> Turn<'_, J> {
+    /// What was taken is written: leaves the write stage.
+    pub(super) fn written(&mut self) {
+        let mut state = self.queue.lock();
+        self.is_writing = false;
+        state.is_writing = false;
+        if state.is_closed {
+            self.queue.arrived.notify_all();
+        }
+        self.queue.call(&mut state);
+    }
+
+    /// Enters the write stage again if there is something to write and nobody else does.
+    pub(super) fn take_more(&mut self) -> Option<Vec<J>> {
+        let mut state = self.queue.lock();
+        if state.is_writing || state.jobs.is_empty() {
+            return None;
+        }
+        self.is_writing = true;
+        Some(state.take())
+    }
+
+    /// The thread is through and will look at the queue again.
+    pub(super) fn end(mut self) {
+        self.is_ended = true;
+    }
+}
+
+impl<J> Drop for Turn<'_, J> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.busy -= 1;
+        if self.is_ended {
+            return;
+        }
+        if self.is_writing {
+            state.is_writing = false;
+        }
+        if state.is_closed {
+            self.queue.arrived.notify_all();
+        }
+        self.queue.call(&mut state);
     }
 }
 
