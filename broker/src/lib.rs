@@ -32,3 +32,4 @@ pub mod producer_ids;
 pub mod server;
 pub mod stop;
 pub mod storage;
+mod sync;

@@ -15,11 +15,12 @@
 //! back and refused, and a later one may succeed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::commit_queue::{CommitQueue, Turn};
 use super::error::AppendError;
 use super::{Appended, FlushTimer, Partition, ProducedBatch, Room, Settler};
 use crate::clock::Clock;
@@ -29,9 +30,6 @@ use crate::storage::view::Bound;
 
 /// Threads that take turns in writing and syncing; more would only wait for the same stage.
 const COMMIT_THREADS: usize = 2;
-
-/// Bytes that are worth a second thread while the first one syncs.
-const OVERLAP_BYTES_MIN: usize = 64 << 10;
 
 /// A commit thread calls the file system and little else.
 const STACK_BYTES: usize = 256 << 10;
@@ -61,36 +59,6 @@ enum Job {
     Sync(Arc<Partition>, oneshot::Sender<Result<(), AppendError>>),
 }
 
-#[derive(Default)]
-struct Queue {
-    jobs: Vec<Job>,
-    /// Bytes of the batches among them.
-    bytes: usize,
-    /// A thread is in the write stage; what is queued meanwhile is its to take when it looks again.
-    is_writing: bool,
-    /// Threads that write, sync or acknowledge: each looks at the queue when it is through.
-    busy: usize,
-    /// Threads that sleep, and whether one of them was called.
-    sleeping: usize,
-    is_called: bool,
-    is_closed: bool,
-}
-
-impl Queue {
-    /// Whether a sleeping thread should be woken for what is queued. While another is busy that is
-    /// worth it only for so much data that writing it beside the sync saves more than the wake costs.
-    fn needs_call(&self) -> bool {
-        let is_due = self.busy == 0 || OVERLAP_BYTES_MIN <= self.bytes;
-        is_due && !self.jobs.is_empty() && !self.is_writing && !self.is_called && 0 < self.sleeping
-    }
-
-    fn take(&mut self) -> Vec<Job> {
-        self.is_writing = true;
-        self.bytes = 0;
-        std::mem::take(&mut self.jobs)
-    }
-}
-
 /// What the commit threads work with.
 #[derive(Debug)]
 pub struct AppenderParts {
@@ -113,9 +81,7 @@ pub struct Appender {
 }
 
 struct Shared {
-    queue: Mutex<Queue>,
-    arrived: Condvar,
-    sync_stage: Mutex<()>,
+    queue: CommitQueue<Job>,
     parts: AppenderParts,
     failure: OnceLock<Arc<StorageError>>,
     on_failure: Box<dyn Fn() + Send + Sync>,
@@ -150,9 +116,7 @@ impl Appender {
     ) -> std::io::Result<(Self, CommitThreads)> {
         let appender = Self {
             shared: Arc::new(Shared {
-                queue: Mutex::default(),
-                arrived: Condvar::new(),
-                sync_stage: Mutex::new(()),
+                queue: CommitQueue::new(),
                 parts,
                 failure: OnceLock::new(),
                 on_failure: Box::new(on_failure),
@@ -220,25 +184,19 @@ impl Appender {
     }
 
     fn push(&self, job: Job) {
-        let mut queue = self.shared.lock_queue();
-        if queue.is_closed {
-            // The reply is dropped with the job, which its receiver sees.
-            return;
-        }
-        queue.bytes += match &job {
+        let bytes = match &job {
             Job::Append(append) => append.batch.bytes.len(),
             Job::Sync(..) => 0,
         };
-        queue.jobs.push(job);
-        self.shared.call(&mut queue);
+        // If it is closed, the reply is dropped with the job, which its receiver sees.
+        self.shared.queue.push(job, bytes);
     }
 }
 
 impl CommitThreads {
     /// Lets the threads finish what is queued, and joins them.
     pub fn finish(self) {
-        self.appender.shared.lock_queue().is_closed = true;
-        self.appender.shared.arrived.notify_all();
+        self.appender.shared.queue.close();
         for thread in self.threads {
             // A panic in there was printed and nothing was acknowledged after it.
             let _ = thread.join();
@@ -259,11 +217,10 @@ struct Round {
 }
 
 /// Alive while a thread works on a round.
-struct Busy<'a>(&'a Shared);
+struct FailOnPanic<'a>(&'a Shared);
 
-impl Drop for Busy<'_> {
+impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
-        self.0.lock_queue().busy -= 1;
         if std::thread::panicking() {
             // One of our own invariants is broken: nothing may be acknowledged on top of that.
             self.0.fail(Arc::new(StorageError::Poisoned { dir: "of a commit thread that panicked".into() }));
@@ -283,21 +240,25 @@ impl Round {
 
 impl Shared {
     fn run(&self) {
-        while let Some(jobs) = self.take_jobs() {
-            let _busy = Busy(self);
-            self.commit(jobs);
+        while let Some((jobs, mut turn)) = self.queue.take() {
+            // Dropped before the turn: whoever takes over knows of the failure.
+            let _fail_on_panic = FailOnPanic(self);
+            self.commit(jobs, &mut turn);
+            turn.end();
         }
     }
 
     /// Writes, syncs and acknowledges one round.
-    fn commit(&self, jobs: Vec<Job>) {
+    fn commit(&self, jobs: Vec<Job>, turn: &mut Turn<'_, Job>) {
         let mut round = Round::default();
         self.write(jobs, &mut round);
+        turn.written();
         if !round.is_empty() {
             self.parts.committer.stage(&mut round.commit, std::mem::take(&mut round.pending));
-            let stage = self.sync_stage.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(jobs) = self.try_take_jobs() {
+            let stage = self.queue.enter_sync_stage();
+            if let Some(jobs) = turn.take_more() {
                 self.write(jobs, &mut round);
+                turn.written();
                 self.parts.committer.stage(&mut round.commit, std::mem::take(&mut round.pending));
             }
             let synced = match self.failure.get() {
@@ -315,43 +276,7 @@ impl Shared {
         }
     }
 
-    /// Waits for jobs and enters the write stage; `None` when there will be no more.
-    fn take_jobs(&self) -> Option<Vec<Job>> {
-        let mut queue = self.lock_queue();
-        loop {
-            if !queue.is_writing && !queue.jobs.is_empty() {
-                queue.busy += 1;
-                return Some(queue.take());
-            }
-            if queue.is_closed && queue.jobs.is_empty() {
-                return None;
-            }
-            queue.sleeping += 1;
-            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.sleeping -= 1;
-            queue.is_called = false;
-        }
-    }
-
-    /// Enters the write stage if there is something to write and nobody else does.
-    fn try_take_jobs(&self) -> Option<Vec<Job>> {
-        let mut queue = self.lock_queue();
-        if queue.is_writing || queue.jobs.is_empty() {
-            return None;
-        }
-        Some(queue.take())
-    }
-
-    /// Wakes a thread if the queue needs one.
-    fn call(&self, queue: &mut Queue) {
-        if queue.needs_call() {
-            queue.is_called = true;
-            self.arrived.notify_one();
-        }
-    }
-
-    /// Writes the jobs of one stage, partition by partition in the order of their arrival, and
-    /// leaves the write stage.
+    /// Writes the jobs of one stage, partition by partition in the order of their arrival.
     fn write(&self, jobs: Vec<Job>, round: &mut Round) {
         let mut appends = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -375,12 +300,6 @@ impl Shared {
             }
             self.write_group(group, round);
         }
-        let mut queue = self.lock_queue();
-        queue.is_writing = false;
-        if queue.is_closed {
-            self.arrived.notify_all();
-        }
-        self.call(&mut queue);
     }
 
     /// Writes the batches of one partition.
@@ -437,10 +356,6 @@ impl Shared {
         });
         (self.on_failure)();
         Arc::clone(failure)
-    }
-
-    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod appender;
 mod background;
+mod commit_queue;
 mod error;
 mod flush_timer;
 mod offsets;

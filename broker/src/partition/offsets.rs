@@ -5,9 +5,8 @@
 //! durable end follows behind. Both move here and nowhere else, and only the commit path calls
 //! this. Replication and transactions plug in here.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::storage::view::Bound;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The four offsets at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,11 @@
 //! The race that matters: a fetch parks *before* it looks. A watermark that moves between the two
 //! finds the waiter and leaves a permit in it, so the wait that follows returns at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
 use tokio::sync::Notify;
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One parked fetch, shared by all the partitions that it waits for.
 pub type Waiter = Arc<Notify>;
@@ -54,7 +57,7 @@ impl Waiters {
         self.len() == 0
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiter>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiter>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
