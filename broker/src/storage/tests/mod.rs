@@ -6,6 +6,7 @@ mod data_directory;
 mod failing_files;
 mod fixture;
 mod full_disk;
+mod journal;
 mod model;
 mod readers;
 mod torn_tail;
