@@ -176,15 +176,7 @@ impl Server {
         catalog.on_failure(on_failure.clone());
         env.store.set_replay(None);
         if needs_recovery {
-            // So that a crash right after this one does not walk the same batches again, and a new
-            // leader epoch stays.
-            match checkpointer.write_quiet(catalog.partitions()) {
-                // Reading, and making room, must work on a full disk.
-                Err(error) if error.is_full() => {
-                    tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
-                }
-                written => written?,
-            }
+            save_recovered(&checkpointer, &catalog)?;
         }
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
@@ -201,8 +193,7 @@ impl Server {
         let threads = BackgroundSync::start(&committer, &appender, config.free_bytes_min)
             .map_err(ServerError::Start)?;
         let background = Background { committer, threads };
-        let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
-        let unused_from = used.map_or(0, |id| id.saturating_add(1));
+        let unused_from = unused_producer_ids(&catalog);
         let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
         let listener = Listener {
             socket,
@@ -316,6 +307,24 @@ fn close(
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
+}
+
+/// The first producer id behind those that any log remembers.
+fn unused_producer_ids(catalog: &Catalog) -> i64 {
+    let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
+    used.map_or(0, |id| id.saturating_add(1))
+}
+
+/// So that a crash right after this one does not walk the same batches again, and a new leader epoch stays.
+fn save_recovered(checkpointer: &Checkpointer, catalog: &Catalog) -> Result<(), StorageError> {
+    match checkpointer.write_quiet(catalog.partitions()) {
+        // Reading, and making room, must work on a full disk.
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
+            Ok(())
+        }
+        written => written,
+    }
 }
 
 /// What the journal of the last run holds, for the recovery of the logs.

@@ -66,11 +66,6 @@ fn prepare(committer: &Committer, reserve_bytes: u64) {
     if committer.until_used()
         && let Err(error) = committer.prepare(reserve_bytes, &pause)
     {
-        match error.is_full() {
-            true => {
-                tracing::info!(%error, "the commit journal is left out or small: segments are synced instead")
-            }
-            false => tracing::warn!(%error, "the commit journal is left out: segments are synced instead"),
-        }
+        tracing::warn!(%error, "the commit journal is smaller than asked for, or left out: segments are synced instead");
     }
 }

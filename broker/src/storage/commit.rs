@@ -177,7 +177,7 @@ impl Committer {
                 Next::Sync(work) => {
                     let started = Instant::now();
                     let synced = work.sync();
-                    journal.destage.finish(work, synced.is_ok());
+                    journal.destage.finish(&work, synced.is_ok());
                     synced?;
                     journal.destage.release(&journal.ring);
                     if !journal.ring.is_short() {

@@ -197,7 +197,7 @@ impl Destage {
     }
 
     /// For the background thread: tells how a sync went.
-    pub fn finish(&self, work: Work, is_synced: bool) {
+    pub fn finish(&self, work: &Work, is_synced: bool) {
         let mut state = self.lock();
         state.syncing = None;
         match is_synced {

@@ -311,7 +311,8 @@ fn records_cannot_pass_for_blocks() {
         bytes[HEADER_BYTES..HEADER_BYTES + ALIGNMENT].to_vec()
     };
     // A block of another file of this journal, whole and with a right checksum.
-    let other = OpenOptions::new().write(true).open(rig.fixture.dir.path().join("journal/1.journal")).unwrap();
+    let other =
+        OpenOptions::new().write(true).open(rig.fixture.dir.path().join("journal/1.journal")).unwrap();
     other.write_all_at(&stolen, 10 * ALIGNMENT as u64).unwrap();
     let replay = Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY).unwrap();
     assert_eq!(replay.extents(), 1);
