@@ -22,7 +22,14 @@ use crate::storage::state_file::{self, StateFileError, StateKind};
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "checkpoint.state";
 
-const KIND: StateKind = StateKind { tag: *b"CKPT", version: 1 };
+const KIND: StateKind = StateKind { tag: *b"CKPT", version: 2 };
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    /// The first filling of the commit journal that may hold what the segments lack.
+    journal_live_from: u64,
+    entries: Vec<Entry>,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
@@ -55,6 +62,7 @@ struct Batch {
 pub struct Restored {
     last_end: LastEnd,
     now_ms: i64,
+    journal_live_from: u64,
     entries: HashMap<(Uuid, i32), Entry>,
 }
 
@@ -91,7 +99,12 @@ impl Restored {
     fn scan_all(last_end: LastEnd, now_ms: i64, reason: &str) -> Self {
         tracing::warn!(reason, "every log is scanned from its start");
         let last_end = if last_end == LastEnd::WriteFailed { last_end } else { LastEnd::Crash };
-        Self { last_end, now_ms, entries: HashMap::new() }
+        Self { last_end, now_ms, journal_live_from: 0, entries: HashMap::new() }
+    }
+
+    /// The first filling of the commit journal that may hold what the segments lack.
+    pub fn journal_live_from(&self) -> u64 {
+        self.journal_live_from
     }
 
     /// Whether logs are walked, so that a checkpoint is due when they are open.
@@ -123,12 +136,15 @@ impl Checkpointer {
         now_ms: i64,
     ) -> Result<(Self, Restored), StorageError> {
         let path = data_dir.join(FILE_NAME);
-        let restored = match state_file::load::<Vec<Entry>>(files.as_ref(), &path, KIND) {
-            Ok(Some(entries)) => {
-                let keyed = entries.into_iter().map(|e| ((Uuid::from_bytes(e.topic_id), e.index), e));
-                Restored { last_end, now_ms, entries: keyed.collect() }
+        let restored = match state_file::load::<Saved>(files.as_ref(), &path, KIND) {
+            Ok(Some(saved)) => {
+                let keyed = saved.entries.into_iter().map(|e| ((Uuid::from_bytes(e.topic_id), e.index), e));
+                let journal_live_from = saved.journal_live_from;
+                Restored { last_end, now_ms, journal_live_from, entries: keyed.collect() }
             }
-            Ok(None) if last_end == LastEnd::New => Restored { last_end, now_ms, entries: HashMap::new() },
+            Ok(None) if last_end == LastEnd::New => {
+                Restored { last_end, now_ms, journal_live_from: 0, entries: HashMap::new() }
+            }
             Ok(None) => Restored::scan_all(last_end, now_ms, "there is no checkpoint"),
             Err(StateFileError::Io { path, op, source }) => {
                 return Err(StorageError::Io { path, op, source });
@@ -150,22 +166,28 @@ impl Checkpointer {
         partitions: impl Iterator<Item = Arc<Partition>>,
         appender: &Appender,
     ) -> Result<(), StorageError> {
-        self.save(partitions, Some(appender))
+        self.save(partitions, Some(appender), appender.journal_filling())
     }
 
-    /// The same when no append can come any more and all is durable; with `is_final` segments are listed, so
+    /// The same when no append can come any more and all segments are synced; the journal is not needed before
+    /// `journal_live_from`; with `is_final` segments are listed, so
     /// that the next start need not look at them.
     ///
     /// # Errors
     /// As [`Checkpointer::write`].
-    pub fn write_quiet(&self, partitions: impl Iterator<Item = Arc<Partition>>) -> Result<(), StorageError> {
-        self.save(partitions, None)
+    pub fn write_quiet(
+        &self,
+        partitions: impl Iterator<Item = Arc<Partition>>,
+        journal_live_from: u64,
+    ) -> Result<(), StorageError> {
+        self.save(partitions, None, journal_live_from)
     }
 
     fn save(
         &self,
         partitions: impl Iterator<Item = Arc<Partition>>,
         appender: Option<&Appender>,
+        journal_live_from: u64,
     ) -> Result<(), StorageError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut entries, mut saved) = (Vec::new(), Vec::new());
@@ -195,6 +217,7 @@ impl Checkpointer {
             };
             assert!(saved.iter().all(is_synced), "a checkpoint covers what is synced");
         }
+        let entries = Saved { journal_live_from, entries };
         state_file::save(self.files.as_ref(), &self.path, KIND, &entries)?;
         for (partition, checkpoint) in saved {
             partition.checkpoint_saved(&checkpoint)?;

@@ -40,6 +40,9 @@ const STACK_BYTES: usize = 1 << 20;
 /// Segments that may hold descriptors and maps at a time.
 const OPEN_SEGMENTS_MAX: usize = 4096;
 
+/// Logs that may wait for their segments to be synced at a time: each holds a descriptor.
+const UNSYNCED_LOGS_MAX: usize = 2048;
+
 /// Producers remembered per partition.
 const PRODUCERS_MAX: usize = 10_000;
 
@@ -168,20 +171,31 @@ impl Server {
         let (checkpointer, restored) =
             Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
         let needs_recovery = restored.needs_recovery();
+        let mut journal_filling = restored.journal_live_from();
         if needs_recovery {
-            env.store.set_replay(Some(load_journal(&files, &config, data_dir.cluster_id())?));
+            let replay = load_journal(&files, &config, data_dir.cluster_id(), journal_filling)?;
+            journal_filling = journal_filling.max(replay.next_filling());
+            env.store.set_replay(Some(replay));
         }
         let opened = Catalog::open(Arc::clone(&env), Arc::clone(&config), restored);
         let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
         catalog.on_failure(on_failure.clone());
         env.store.set_replay(None);
         if needs_recovery {
-            save_recovered(&checkpointer, &catalog)?;
+            save_recovered(&checkpointer, &catalog, journal_filling)?;
         }
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
         let room = Room::new(Arc::clone(&env.store), config.data_dir.clone(), config.free_bytes_min);
-        let committer = Arc::new(committer(&files, &config, data_dir.cluster_id())?);
+        let journal = JournalPlace {
+            fs: Arc::clone(&files),
+            data_dir: &config.data_dir,
+            directory: data_dir.cluster_id(),
+            bytes: config.journal_bytes,
+            filling: journal_filling,
+            files_max: UNSYNCED_LOGS_MAX.min(descriptors / 16),
+        };
+        let committer = Arc::new(committer(&config, journal)?);
         let parts = AppenderParts {
             committer: Arc::clone(&committer),
             flush_timer: Arc::clone(&flush_timer),
@@ -303,7 +317,8 @@ fn close(
         return Err(ServerError::Failed { failure, promise });
     }
     settler.settle_all();
-    context.checkpointer.write_quiet(context.catalog.partitions())?;
+    let journal_live_from = background.committer.filling() + 1;
+    context.checkpointer.write_quiet(context.catalog.partitions(), journal_live_from)?;
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
@@ -316,8 +331,12 @@ fn unused_producer_ids(catalog: &Catalog) -> i64 {
 }
 
 /// So that a crash right after this one does not walk the same batches again, and a new leader epoch stays.
-fn save_recovered(checkpointer: &Checkpointer, catalog: &Catalog) -> Result<(), StorageError> {
-    match checkpointer.write_quiet(catalog.partitions()) {
+fn save_recovered(
+    checkpointer: &Checkpointer,
+    catalog: &Catalog,
+    journal_filling: u64,
+) -> Result<(), StorageError> {
+    match checkpointer.write_quiet(catalog.partitions(), journal_filling) {
         // Reading, and making room, must work on a full disk.
         Err(error) if error.is_full() => {
             tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
@@ -332,8 +351,9 @@ fn load_journal(
     files: &Arc<dyn FileSystem>,
     config: &Config,
     directory: Uuid,
+    live_from: u64,
 ) -> Result<Replay, StorageError> {
-    let replay = Replay::load(files.as_ref(), &config.data_dir, directory)?;
+    let replay = Replay::load(files.as_ref(), &config.data_dir, directory, live_from)?;
     for path in replay.foreign() {
         tracing::warn!(path = %path.display(), "a commit journal of another data directory is left alone");
     }
@@ -342,20 +362,14 @@ fn load_journal(
     Ok(replay)
 }
 
-fn committer(
-    files: &Arc<dyn FileSystem>,
-    config: &Config,
-    directory: Uuid,
-) -> Result<Committer, StorageError> {
-    let data_dir = config.data_dir.as_path();
+fn committer(config: &Config, place: JournalPlace<'_>) -> Result<Committer, StorageError> {
     let flusher = Flusher::new(config.sync_threads);
-    if config.journal_bytes == 0 {
+    if place.bytes == 0 {
         // All that it held is in the segments by now.
-        journal::ring::remove(files.as_ref(), data_dir)?;
+        journal::ring::remove(place.fs.as_ref(), place.data_dir)?;
         return Ok(Committer::new(flusher, None));
     }
-    let fs = Arc::clone(files);
-    Ok(Committer::new(flusher, Some(JournalPlace { fs, data_dir, directory, bytes: config.journal_bytes })))
+    Ok(Committer::new(flusher, Some(place)))
 }
 
 /// The id as Kafka writes it: 22 characters of URL-safe base64.

@@ -154,6 +154,11 @@ impl Appender {
         answer
     }
 
+    /// The filling of the commit journal that is under way.
+    pub fn journal_filling(&self) -> u64 {
+        self.shared.parts.committer.filling()
+    }
+
     /// Syncs, in the background's own time, all segments that the commit journal stands in for now. Waits for the disk; false
     /// if a sync has failed.
     pub fn drain(&self) -> bool {

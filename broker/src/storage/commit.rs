@@ -13,16 +13,13 @@ use crate::storage::dirty::Dirty;
 use crate::storage::error::StorageError;
 use crate::storage::files::FileSystem;
 use crate::storage::flush::Flusher;
-use crate::storage::journal::block::{BlockBuilder, Extent};
+use crate::storage::journal::block::{BLOCK_BYTES_MAX, BlockBuilder, Extent};
 use crate::storage::journal::ring::Ring;
 use crate::storage::journal::writer::JournalWriter;
 
 /// Bytes a file from which a round syncs its segments: writing so much twice costs more than the sync of a file. Measured:
 /// docs/performance.md.
 const FILE_BYTES_MAX: usize = 512 << 10;
-
-/// Largest block of the journal; rounds of more sync their segments.
-const BLOCK_BYTES_MAX: usize = 4 << 20;
 
 /// Rounds in the making at a time: one is written while another is made durable.
 const ROUNDS: usize = 2;
@@ -82,6 +79,10 @@ pub struct JournalPlace<'a> {
     pub directory: Uuid,
     /// Bytes of the whole journal.
     pub bytes: u64,
+    /// Number of the first filling of a file: behind all that there were.
+    pub filling: u64,
+    /// Segment files that may wait to be synced: each holds a descriptor.
+    pub files_max: usize,
 }
 
 impl Committer {
@@ -91,8 +92,8 @@ impl Committer {
         let journal = journal.map(|place| Journal {
             writer: Mutex::default(),
             blocks: Mutex::default(),
-            ring: Ring::new(place.fs, place.data_dir, place.directory, place.bytes),
-            destage: Destage::default(),
+            ring: Ring::new(place.fs, place.data_dir, place.directory, place.bytes, place.filling),
+            destage: Destage::new(place.files_max),
         });
         Self { flusher, journal }
     }
@@ -154,6 +155,13 @@ impl Committer {
     /// Syncs all segments that the journal stands in for now. Waits for the disk. False if a sync failed.
     pub fn drain(&self) -> bool {
         self.journal.as_ref().is_none_or(|journal| journal.destage.drain())
+    }
+
+    /// The filling of the journal that is under way: once [`Committer::drain`] was called after this, nothing is needed of
+    /// earlier ones.
+    #[must_use]
+    pub fn filling(&self) -> u64 {
+        self.journal.as_ref().map_or(0, |journal| journal.ring.filling())
     }
 
     /// No more rounds come: the background work ends once all segments are synced.
@@ -229,7 +237,7 @@ impl Journal {
     /// Writes the block of a round; what it has no room for, or what is too much, is left to be synced.
     fn write(&self, round: &mut Round) -> Result<(), StorageError> {
         let Some(mut block) = round.block.take() else { return Ok(()) };
-        let filling = match round.staged.is_empty() || !self.destage.has_place() {
+        let filling = match round.staged.is_empty() || !self.destage.has_place(round.staged.len()) {
             true => None,
             false => {
                 let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,12 +21,10 @@ const STEP_BYTES: u64 = 4 << 20;
 /// A file is due this long after the first batch that waits.
 const AGE_MAX: Duration = Duration::from_millis(500);
 
-/// More files than this are not kept waiting: each holds a descriptor.
-const FILES_MAX: usize = 1024;
-
 /// The files that wait, by log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Destage {
+    logs_max: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -93,6 +91,12 @@ impl Work {
 }
 
 impl Destage {
+    /// For at most so many logs at a time.
+    #[must_use]
+    pub fn new(logs_max: usize) -> Self {
+        Self { logs_max, state: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Takes over what a round has put into the journal, in the filling that it went to.
     pub fn add(&self, dirty: Dirty, bytes: u64, filling: u64) {
         let mut state = self.lock();
@@ -130,9 +134,9 @@ impl Destage {
         self.changed.notify_all();
     }
 
-    /// Whether more files may wait.
-    pub fn has_place(&self) -> bool {
-        self.lock().waiting.len() < FILES_MAX
+    /// Whether so many more logs may wait.
+    pub fn has_place(&self, logs: usize) -> bool {
+        self.lock().waiting.len() + logs <= self.logs_max
     }
 
     /// Before a log is synced by somebody else: takes over what waits of it, once nobody else syncs it any more. The files
@@ -165,7 +169,8 @@ impl Destage {
     /// is due.
     pub fn next(&self, ring: &Ring) -> Next {
         let mut state = self.lock();
-        let is_hurried = 0 < state.drainers || state.is_closed || ring.is_short();
+        let is_crowded = self.logs_max < 2 * state.waiting.len();
+        let is_hurried = 0 < state.drainers || state.is_closed || is_crowded || ring.is_short();
         if state.has_failed {
             return Next::End;
         }

@@ -12,8 +12,11 @@ use crate::storage::journal::buffer::AlignedBuffer;
 /// Blocks start at multiples of this, and are padded to it: what a direct write asks for.
 pub const ALIGNMENT: usize = 4096;
 
+/// Largest block. Rounds of more sync their segments.
+pub const BLOCK_BYTES_MAX: usize = 4 << 20;
+
 /// A block's own header.
-pub const BLOCK_HEADER_BYTES: usize = 32;
+pub const BLOCK_HEADER_BYTES: usize = 40;
 
 /// The description before an extent's batches.
 pub const EXTENT_HEADER_BYTES: usize = 64;
@@ -21,6 +24,7 @@ pub const EXTENT_HEADER_BYTES: usize = 64;
 /// Ends with the version of the format.
 const MAGIC: [u8; 4] = *b"SLJ1";
 const CRC_AT: usize = 28;
+const CRC_END: usize = 32;
 
 /// A batch that an extent holds: as it is in the segment file.
 #[derive(Debug, Clone)]
@@ -125,8 +129,8 @@ impl BlockBuilder {
         true
     }
 
-    /// Completes the block for the file with this key; padding included.
-    pub fn finish(&mut self, key: Uuid) -> &[u8] {
+    /// Completes the block for this filling of the file with this key; padding included.
+    pub fn finish(&mut self, key: Uuid, filling: u64) -> &[u8] {
         let length = BLOCK_HEADER_BYTES + self.content;
         let mut header = [0; BLOCK_HEADER_BYTES];
         put(&mut header, 0, &MAGIC);
@@ -134,8 +138,10 @@ impl BlockBuilder {
         put(&mut header, 4, &u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
         put(&mut header, 8, key.as_bytes());
         put(&mut header, 24, &self.count.to_le_bytes());
+        put(&mut header, CRC_END, &filling.to_le_bytes());
         let mut crc = crc32fast::Hasher::new();
         crc.update(&header[..CRC_AT]);
+        crc.update(&header[CRC_END..]);
         crc.combine(&self.crc);
         put(&mut header, CRC_AT, &crc.finalize().to_le_bytes());
         if let Some(block) = self.buffer.take(padded(self.content)) {
@@ -155,8 +161,17 @@ pub fn claimed_length(header: &[u8], key: Uuid) -> Option<usize> {
     (BLOCK_HEADER_BYTES <= length).then_some(length)
 }
 
-/// The extents of a block, which must be exactly its claimed length. None if anything in it is not as it was written.
-pub fn decode(block: &[u8]) -> Option<Vec<FoundExtent>> {
+/// A block that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundBlock {
+    /// The filling of its file that it was written in.
+    pub filling: u64,
+    /// What is in it.
+    pub extents: Vec<FoundExtent>,
+}
+
+/// A block, from exactly its claimed length. None if anything in it is not as it was written.
+pub fn decode(block: &[u8]) -> Option<FoundBlock> {
     let stored = u32::from_le_bytes(field(block, CRC_AT)?);
     if checksum(block) != stored {
         return None;
@@ -179,7 +194,8 @@ pub fn decode(block: &[u8]) -> Option<Vec<FoundExtent>> {
         at = start.checked_add(len).filter(|end| *end <= block.len())?;
         extents.push(FoundExtent { place, at: start, len });
     }
-    (at == block.len()).then_some(extents)
+    let filling = u64::from_le_bytes(field(block, CRC_END)?);
+    (at == block.len()).then_some(FoundBlock { filling, extents })
 }
 
 fn extent_header(extent: &Extent) -> [u8; EXTENT_HEADER_BYTES] {
@@ -200,7 +216,7 @@ fn extent_header(extent: &Extent) -> [u8; EXTENT_HEADER_BYTES] {
 fn checksum(block: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(block.get(..CRC_AT).unwrap_or_default());
-    hasher.update(block.get(BLOCK_HEADER_BYTES..).unwrap_or_default());
+    hasher.update(block.get(CRC_END..).unwrap_or_default());
     hasher.finalize()
 }
 
@@ -243,11 +259,11 @@ mod tests {
     fn encoded(extents: &[Extent]) -> Vec<u8> {
         let mut builder = BlockBuilder::new(1 << 20);
         assert!(builder.push(&extent(5, &[100_000])), "what was there before leaves no trace");
-        builder.finish(KEY);
+        builder.finish(KEY, 6);
         builder.clear();
         assert!(extents.iter().all(|extent| builder.push(extent)));
         let bytes = builder.block_bytes();
-        let block = builder.finish(KEY).to_vec();
+        let block = builder.finish(KEY, 6).to_vec();
         assert_eq!(block.len(), bytes);
         block
     }
@@ -261,8 +277,8 @@ mod tests {
             assert_eq!(bytes.len() % ALIGNMENT, 0);
             let length = claimed_length(&bytes, KEY).unwrap();
             let found = decode(&bytes[..length]).unwrap();
-            assert_eq!(found.len(), extents.len());
-            for (found, extent) in found.iter().zip(&extents) {
+            assert_eq!((found.filling, found.extents.len()), (6, extents.len()));
+            for (found, extent) in found.extents.iter().zip(&extents) {
                 assert_eq!(found.place, extent.place);
                 let whole: Vec<u8> = extent
                     .batches
@@ -305,8 +321,8 @@ mod tests {
         assert!(builder.push(&extent(0, &[4000])));
         assert!(!builder.push(&extent(0, &[4000])));
         assert_eq!((builder.count(), builder.block_bytes()), (1, 8192));
-        let block = builder.finish(KEY);
+        let block = builder.finish(KEY, 6);
         let length = claimed_length(block, KEY).unwrap();
-        assert_eq!(decode(&block[..length]).unwrap().len(), 1);
+        assert_eq!(decode(&block[..length]).unwrap().extents.len(), 1);
     }
 }

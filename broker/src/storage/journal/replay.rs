@@ -13,15 +13,17 @@ use uuid::Uuid;
 
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, OpenMode, StoredFile, read_full_at};
-use crate::storage::journal::block::{ALIGNMENT, BLOCK_HEADER_BYTES, ExtentPlace, claimed_length, decode};
+use crate::storage::journal::block::{
+    ALIGNMENT, BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, ExtentPlace, FoundBlock, claimed_length, decode,
+};
 use crate::storage::journal::file_header::{FileHeader, HEADER_BYTES};
 use crate::storage::journal::ring::FOLDER;
 
 /// Bytes of a file that are looked at in one read.
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// A block larger than this was not written by any version of the program.
-const BLOCK_BYTES_MAX: usize = 64 << 20;
+/// Bytes behind the last block that are searched for more: where a damaged block ends is not known, but none is larger.
+const SEARCHED_BYTES: u64 = BLOCK_BYTES_MAX as u64 + 2 * ALIGNMENT as u64;
 
 /// The extents of a journal. Their bytes stay in the files until they are asked for.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ pub struct Replay {
     broken_blocks: u64,
     /// Files of another data directory.
     foreign: Vec<PathBuf>,
+    /// The latest filling of any file.
+    filling: u64,
 }
 
 struct ReplayFile {
@@ -49,12 +53,18 @@ struct Held {
 }
 
 impl Replay {
-    /// Reads the journal of a data directory, which may have none.
+    /// Reads the journal of a data directory, which may have none. Files whose last filling was before `live_from` are passed
+    /// over: the segments of all that is in them were synced.
     ///
     /// # Errors
     /// [`StorageError::Io`] if a file that is there cannot be read, [`StorageError::Corrupt`] if its header is lost: what it
     /// holds may be all there is of it.
-    pub fn load(fs: &dyn FileSystem, data_dir: &Path, directory: Uuid) -> Result<Self, StorageError> {
+    pub fn load(
+        fs: &dyn FileSystem,
+        data_dir: &Path,
+        directory: Uuid,
+        live_from: u64,
+    ) -> Result<Self, StorageError> {
         let folder = data_dir.join(FOLDER);
         let mut replay = Self::default();
         let names = match fs.list(&folder) {
@@ -73,7 +83,7 @@ impl Replay {
             }
             replay.files.push(ReplayFile { file, path });
             let number = replay.files.len() - 1;
-            replay.read(number, header.key)?;
+            replay.read(number, header.key, live_from)?;
         }
         for held in replay.extents.values_mut() {
             held.sort_unstable_by_key(|held| (held.place.base_offset, held.place.end_offset));
@@ -89,6 +99,11 @@ impl Replay {
     /// Files that belong to another data directory; nothing was taken from them.
     pub fn foreign(&self) -> &[PathBuf] {
         &self.foreign
+    }
+
+    /// The first filling that no file has had.
+    pub fn next_filling(&self) -> u64 {
+        self.filling + 1
     }
 
     /// Blocks that were not whole.
@@ -135,57 +150,39 @@ impl Replay {
         Ok(bytes)
     }
 
-    /// Looks for blocks at every place where one may start.
-    fn read(&mut self, number: usize, key: Uuid) -> Result<(), StorageError> {
+    /// Goes from block to block; behind something else, to the next place where one may start.
+    fn read(&mut self, number: usize, key: Uuid, live_from: u64) -> Result<(), StorageError> {
         let ReplayFile { file, path } = &self.files[number];
         let (file, path) = (Arc::clone(file), path.clone());
         let failed = |source| StorageError::io(&path, "read", source);
-        let size = file.size().map_err(failed)?;
-        let mut window = vec![0; WINDOW_BYTES];
-        let mut start = 0;
-        let mut filled = 0;
-        let mut position = HEADER_BYTES as u64;
-        while position < size {
-            let is_inside =
-                start <= position && position + BLOCK_HEADER_BYTES as u64 <= start + filled as u64;
-            if !is_inside {
-                start = position;
-                filled = read_full_at(&*file, &mut window, position).map_err(failed)?;
-                if filled < BLOCK_HEADER_BYTES {
-                    break;
+        let mut blocks = BlockWalk::new(&*file, key).map_err(failed)?;
+        let mut filling = 0;
+        let mut searched_to = blocks.position + SEARCHED_BYTES;
+        while blocks.position < searched_to {
+            match blocks.next().map_err(failed)? {
+                Walked::End => break,
+                Walked::Nothing => {}
+                Walked::Broken => self.broken_blocks += 1,
+                Walked::Block(position, block) => {
+                    let is_first = position == HEADER_BYTES as u64;
+                    filling = filling.max(block.filling);
+                    self.filling = self.filling.max(block.filling);
+                    if is_first && block.filling < live_from {
+                        break;
+                    }
+                    // What is left of earlier fillings says nothing about where this one ends.
+                    if block.filling == filling {
+                        searched_to = blocks.position + SEARCHED_BYTES;
+                    }
+                    self.take(number, position, &block);
                 }
             }
-            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
-            let header = window.get(at..filled).unwrap_or_default();
-            let claimed = claimed_length(header, key).filter(|length| *length <= BLOCK_BYTES_MAX);
-            let step = match claimed {
-                Some(length) if position + length as u64 <= size => {
-                    let block = match header.get(..length) {
-                        Some(block) => block,
-                        None => {
-                            // A block crosses the window, or is larger: the window begins with it.
-                            window.resize(window.len().max(length), 0);
-                            start = position;
-                            filled = read_full_at(&*file, &mut window, position).map_err(failed)?;
-                            window.get(..length).unwrap_or_default()
-                        }
-                    };
-                    self.take(number, position, block)
-                }
-                _ => ALIGNMENT,
-            };
-            position += step as u64;
         }
         Ok(())
     }
 
-    /// Takes the extents of a block, if it is whole; returns how far the next one can be at the nearest.
-    fn take(&mut self, file: usize, position: u64, block: &[u8]) -> usize {
-        let Some(extents) = decode(block) else {
-            self.broken_blocks += 1;
-            return ALIGNMENT;
-        };
-        for extent in extents {
+    fn take(&mut self, file: usize, position: u64, block: &FoundBlock) {
+        for extent in &block.extents {
             let log = (extent.place.topic_id, extent.place.partition);
             let at = position + extent.at as u64;
             self.extents.entry(log).or_default().push(Held {
@@ -195,7 +192,70 @@ impl Replay {
                 len: extent.len,
             });
         }
-        block.len().next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// What is at a place where a block may start.
+enum Walked {
+    /// The file ends.
+    End,
+    Nothing,
+    /// It begins like a block, and is none: torn by a crash, or damaged.
+    Broken,
+    /// A block, and where it starts.
+    Block(u64, FoundBlock),
+}
+
+/// Goes through a file by the places where blocks may start.
+struct BlockWalk<'a> {
+    file: &'a dyn StoredFile,
+    key: Uuid,
+    size: u64,
+    position: u64,
+    window: Vec<u8>,
+    start: u64,
+    filled: usize,
+}
+
+impl<'a> BlockWalk<'a> {
+    fn new(file: &'a dyn StoredFile, key: Uuid) -> io::Result<Self> {
+        let size = file.size()?;
+        let position = HEADER_BYTES as u64;
+        Ok(Self { file, key, size, position, window: vec![0; WINDOW_BYTES], start: 0, filled: 0 })
+    }
+
+    fn next(&mut self) -> io::Result<Walked> {
+        if self.size < self.position + BLOCK_HEADER_BYTES as u64 {
+            return Ok(Walked::End);
+        }
+        let key = self.key;
+        let Some(length) = claimed_length(self.bytes(BLOCK_HEADER_BYTES)?, key) else {
+            self.position += ALIGNMENT as u64;
+            return Ok(Walked::Nothing);
+        };
+        let position = self.position;
+        let block = if length <= BLOCK_BYTES_MAX { decode(self.bytes(length)?) } else { None };
+        let Some(block) = block else {
+            self.position += ALIGNMENT as u64;
+            return Ok(Walked::Broken);
+        };
+        self.position += length.next_multiple_of(ALIGNMENT) as u64;
+        Ok(Walked::Block(position, block))
+    }
+
+    /// Bytes from the position on; fewer if the file ends.
+    fn bytes(&mut self, len: usize) -> io::Result<&[u8]> {
+        let end = self.position + len as u64;
+        if self.position < self.start || self.start + (self.filled as u64) < end.min(self.size) {
+            if self.window.len() < len {
+                self.window.resize(len, 0);
+            }
+            self.start = self.position;
+            self.filled = read_full_at(self.file, &mut self.window, self.position)?;
+        }
+        let at = usize::try_from(self.position - self.start).unwrap_or(usize::MAX);
+        let held = self.window.get(at..self.filled).unwrap_or_default();
+        Ok(held.get(..len).unwrap_or(held))
     }
 }
 

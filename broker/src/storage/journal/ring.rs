@@ -71,10 +71,9 @@ struct Slot {
     state: State,
 }
 
-#[derive(Default)]
 struct Slots {
     ready: Vec<Slot>,
-    fillings: u64,
+    next_filling: u64,
 }
 
 /// All files of the journal.
@@ -87,10 +86,12 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring below the data directory that will have `bytes` in all. Touches no file.
-    pub fn new(fs: Arc<dyn FileSystem>, data_dir: &Path, directory: Uuid, bytes: u64) -> Self {
+    /// A ring below the data directory that will have `bytes` in all, and whose fillings are numbered from `filling` on. Touches
+    /// no file.
+    pub fn new(fs: Arc<dyn FileSystem>, data_dir: &Path, directory: Uuid, bytes: u64, filling: u64) -> Self {
         let file_bytes = (bytes / FILES).max(FILE_BYTES_MIN) / ALIGNMENT as u64 * ALIGNMENT as u64;
-        Self { fs, folder: data_dir.join(FOLDER), directory, file_bytes, slots: Mutex::default() }
+        let slots = Mutex::new(Slots { ready: Vec::new(), next_filling: filling });
+        Self { fs, folder: data_dir.join(FOLDER), directory, file_bytes, slots }
     }
 
     /// Bytes of one file.
@@ -106,11 +107,22 @@ impl Ring {
                 slot.state = State::Full(filling);
             }
         }
-        slots.fillings += 1;
-        let filling = slots.fillings;
+        let filling = slots.next_filling;
         let slot = slots.ready.iter_mut().find(|slot| slot.state == State::Free)?;
         slot.state = State::Filling(filling);
-        Some((slot.file.clone(), filling))
+        let file = slot.file.clone();
+        slots.next_filling += 1;
+        Some((file, filling))
+    }
+
+    /// The filling that is under way, or the next one: nothing later was written.
+    pub fn filling(&self) -> u64 {
+        let slots = self.lock();
+        let filling = slots.ready.iter().find_map(|slot| match slot.state {
+            State::Filling(filling) => Some(filling),
+            _ => None,
+        });
+        filling.unwrap_or(slots.next_filling)
     }
 
     /// All segments with batches from fillings before this one were synced.

@@ -36,7 +36,7 @@ impl JournalWriter {
                 next.map(|(file, filling)| Current { file, filling, position: HEADER_BYTES as u64 });
         }
         let Some(current) = &mut self.current else { return Ok(None) };
-        current.file.write(block.finish(current.file.key()), current.position)?;
+        current.file.write(block.finish(current.file.key(), current.filling), current.position)?;
         current.position += needed;
         Ok(Some(current.filling))
     }

@@ -34,8 +34,14 @@ struct Rig {
 impl Rig {
     fn new(fs: Arc<dyn FileSystem>, journal_bytes: u64) -> Self {
         let fixture = Fixture::with_fs(Arc::clone(&fs), LogConfig::default());
-        let place =
-            JournalPlace { fs, data_dir: fixture.dir.path(), directory: DIRECTORY, bytes: journal_bytes };
+        let place = JournalPlace {
+            fs,
+            data_dir: fixture.dir.path(),
+            directory: DIRECTORY,
+            bytes: journal_bytes,
+            filling: 1,
+            files_max: 10,
+        };
         let committer = Committer::new(Flusher::new(1), Some(place));
         committer.prepare(0, &|| true).unwrap();
         let log = fixture.open(Resume::Fresh);
@@ -94,7 +100,7 @@ fn extent(log: &Log, batches: &[TestBatch]) -> Extent {
 }
 
 fn recover(fixture: &Fixture, checkpoint: Option<PartitionCheckpoint>) -> Log {
-    let replay = Replay::load(&RealFs, fixture.dir.path(), DIRECTORY).unwrap();
+    let replay = Replay::load(&RealFs, fixture.dir.path(), DIRECTORY, 0).unwrap();
     fixture.store.set_replay(Some(replay));
     fixture.open(dirty(checkpoint))
 }
@@ -168,7 +174,7 @@ fn recovery_from_the_journal_can_be_interrupted_and_repeated() {
         once.dir = copy.dir;
         truncate(&once.files(&["log"])[0], synced + 30);
         faulty.heal();
-        let replay = Replay::load(&RealFs, once.dir.path(), DIRECTORY).unwrap();
+        let replay = Replay::load(&RealFs, once.dir.path(), DIRECTORY, 0).unwrap();
         once.store.set_replay(Some(replay));
         faulty.fail(Fault::Eio, operations, 1);
         let is_whole = once.try_open(dirty(checkpoint.clone())).is_ok() && faulty.faults() == 0;
@@ -212,13 +218,15 @@ fn a_damaged_journal_takes_nothing_with_it_but_what_is_damaged() {
 fn a_journal_from_elsewhere_is_left_alone() {
     let mut rig = Rig::new(Arc::new(RealFs), JOURNAL_BYTES);
     rig.round(2).unwrap();
-    let replay = Replay::load(&RealFs, rig.fixture.dir.path(), Uuid::from_u128(12)).unwrap();
+    let replay = Replay::load(&RealFs, rig.fixture.dir.path(), Uuid::from_u128(12), 0).unwrap();
     assert_eq!((replay.extents(), replay.foreign().len()), (0, 4));
     let place = JournalPlace {
         fs: Arc::new(RealFs),
         data_dir: rig.fixture.dir.path(),
         directory: Uuid::from_u128(12),
         bytes: JOURNAL_BYTES,
+        filling: 1,
+        files_max: 10,
     };
     Committer::new(Flusher::new(1), Some(place)).prepare(0, &|| true).unwrap();
     let names: Vec<String> = RealFs.list(&rig.fixture.dir.path().join("journal")).unwrap();
@@ -232,14 +240,14 @@ fn a_file_without_a_header_stops_the_start_and_says_so() {
     let path = rig.fixture.dir.path().join("journal/2.journal");
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(b"x", 9).unwrap();
-    assert!(Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY).is_ok(), "the other copy is there");
+    assert!(Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY, 0).is_ok(), "the other copy is there");
     file.write_all_at(b"x", ALIGNMENT as u64 + 9).unwrap();
-    let error = Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY).unwrap_err().to_string();
+    let error = Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY, 0).unwrap_err().to_string();
     assert!(error.contains("2.journal") && error.contains("move it out"), "{error}");
     truncate(&path, 0);
-    assert!(Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY).is_ok());
+    assert!(Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY, 0).is_ok());
     fs::remove_file(&path).unwrap();
-    assert!(Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY).is_ok());
+    assert!(Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY, 0).is_ok());
 }
 
 #[test]
@@ -314,6 +322,6 @@ fn records_cannot_pass_for_blocks() {
     let other =
         OpenOptions::new().write(true).open(rig.fixture.dir.path().join("journal/1.journal")).unwrap();
     other.write_all_at(&stolen, 10 * ALIGNMENT as u64).unwrap();
-    let replay = Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY).unwrap();
+    let replay = Replay::load(&RealFs, rig.fixture.dir.path(), DIRECTORY, 0).unwrap();
     assert_eq!(replay.extents(), 1);
 }
