@@ -11,6 +11,7 @@
 //! segment       one segment's files, and whether its indexes are believed
 //! index_file    memory-mapped entries (the only unsafe code)
 //! recovery      after a crash: from the checkpoint on
+//! import        segments that Apache Kafka wrote
 //! state_file    typed, checksummed, atomically replaced files
 //! files         the seam to the file system
 //! ```
@@ -25,6 +26,7 @@ pub mod error;
 pub mod file_slice;
 pub mod files;
 pub mod flush;
+pub mod import;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;
