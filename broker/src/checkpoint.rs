@@ -195,20 +195,70 @@ impl Checkpointer {
     }
 }
 
+/// A partition that was put in place while no broker ran.
+#[derive(Debug)]
+pub struct AddedPartition {
+    /// Id of the topic.
+    pub topic_id: Uuid,
+    /// Number of the partition.
+    pub index: i32,
+    /// Its log; durable, with the list of segments.
+    pub log: PartitionCheckpoint,
+    /// Its producers.
+    pub producers: Vec<(i64, ProducerEntry)>,
+    /// Its leader epochs.
+    pub epochs: LeaderEpochs,
+}
+
+/// Adds partitions to the checkpoint of a data directory that no broker has open. Returns whether there was a readable one:
+/// without it, the other logs must be scanned at the next start.
+///
+/// # Errors
+/// [`StorageError`]; the file is the old one or the new one.
+pub fn add_partitions(
+    files: &dyn FileSystem,
+    data_dir: &std::path::Path,
+    added: Vec<AddedPartition>,
+) -> Result<bool, StorageError> {
+    let path = data_dir.join(FILE_NAME);
+    let (mut entries, was_there) = match state_file::load::<Vec<Entry>>(files, &path, KIND) {
+        Ok(Some(entries)) => (entries, true),
+        Err(StateFileError::Io { path, op, source }) => return Err(StorageError::Io { path, op, source }),
+        Ok(None) | Err(_) => (Vec::new(), false),
+    };
+    let key = |entry: &Entry| (entry.topic_id, entry.index);
+    let added: Vec<Entry> = added.into_iter().map(added_entry).collect();
+    let keys: std::collections::HashSet<_> = added.iter().map(key).collect();
+    // An earlier attempt may have come this far.
+    entries.retain(|entry| !keys.contains(&key(entry)));
+    entries.extend(added);
+    state_file::save(files, &path, KIND, &entries)?;
+    Ok(was_there)
+}
+
+fn added_entry(added: AddedPartition) -> Entry {
+    let AddedPartition { topic_id, index, log, producers, epochs } = added;
+    Entry { topic_id: topic_id.into_bytes(), index, log, producers: stored_producers(producers), epochs }
+}
+
 fn entry(partition: &Partition, checkpoint: &mut Checkpoint) -> Entry {
-    let producers = std::mem::take(&mut checkpoint.producers).into_iter().map(|(id, entry)| Producer {
+    Entry {
+        topic_id: *partition.topic_id().as_bytes(),
+        index: partition.index(),
+        producers: stored_producers(std::mem::take(&mut checkpoint.producers)),
+        log: checkpoint.log.clone(),
+        epochs: std::mem::take(&mut checkpoint.epochs),
+    }
+}
+
+fn stored_producers(producers: Vec<(i64, ProducerEntry)>) -> Vec<Producer> {
+    let stored = producers.into_iter().map(|(id, entry)| Producer {
         id,
         epoch: entry.epoch,
         last_append_ms: entry.last_append_ms,
         batches: entry.batches.iter().map(batch).collect(),
     });
-    Entry {
-        topic_id: *partition.topic_id().as_bytes(),
-        index: partition.index(),
-        producers: producers.collect(),
-        log: checkpoint.log.clone(),
-        epochs: std::mem::take(&mut checkpoint.epochs),
-    }
+    stored.collect()
 }
 
 fn batch(seen: &BatchSeen) -> Batch {

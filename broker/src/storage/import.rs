@@ -14,7 +14,7 @@ use crate::storage::batch_scan::{BatchScan, Scanned};
 use crate::storage::checkpoint::{PartitionCheckpoint, SealedSegment};
 use crate::storage::error::StorageError;
 use crate::storage::file_names::{self, segment_file};
-use crate::storage::files::{IoMode, OpenMode, StoredFile, read_full_at};
+use crate::storage::files::{OpenMode, StoredFile, read_full_at};
 use crate::storage::segment::{Segment, SegmentPlace};
 use crate::storage::store::Store;
 use crate::storage::summary::{LogConfig, NewEntries, SegmentSummary};
@@ -33,6 +33,8 @@ pub struct Import<'a> {
     pub start_offset: Option<i64>,
     /// Whether a torn end is cut: the other program did not stop cleanly.
     pub cut_torn_end: bool,
+    /// Whether nothing is written, so that the folder need not be a copy.
+    pub is_dry_run: bool,
     /// Wall clock, ms since 1970.
     pub now_ms: i64,
 }
@@ -185,7 +187,8 @@ fn import_segment(
         let reason = format!("the segment before it already reaches to offset {end_before}");
         return Err(ImportError::Damaged { path, position: 0, offset: base_offset, reason });
     }
-    let file = task.store.fs().open(&path, OpenMode::Write).map_err(io_error(&path, "open"))?;
+    let mode = if task.is_dry_run { OpenMode::Read } else { OpenMode::Write };
+    let file = task.store.fs().open(&path, mode).map_err(io_error(&path, "open"))?;
     let size = file.size().map_err(io_error(&path, "stat"))?;
     let mut walked = Walked::new(base_offset, task.now_ms);
     let damage = walk(&*file, &path, size, &mut walked, visit)?;
@@ -197,22 +200,31 @@ fn import_segment(
             let (position, offset) = (summary.size, summary.next_offset);
             return Err(ImportError::Damaged { path, position, offset, reason });
         }
-        file.truncate(summary.size).map_err(io_error(&path, "cut"))?;
         progress.cut_bytes = size - summary.size;
     }
-    file.sync_data().map_err(|source| StorageError::Io { path: path.clone(), op: "sync", source })?;
-    drop(file);
     progress.has_gaps |= walked.has_gaps || end_before < base_offset && !progress.sealed.is_empty();
     progress.end_offset = walked.summary.next_offset;
-    if walked.summary.size == 0 {
-        // An offset without a byte: where the log goes on, if it is the last; the name of nothing, if not.
-        return Ok(task.store.fs().remove(&path).map_err(io_error(&path, "remove"))?);
-    }
     progress.bytes += walked.summary.size;
     progress.batches += walked.batches;
     progress.records += walked.records;
-    progress.sealed.push(seal(task, walked)?);
+    let sealed = SealedSegment { base_offset, size: walked.summary.size };
+    if !task.is_dry_run {
+        write(task, &*file, &path, walked)?;
+    }
+    progress.sealed.extend(Some(sealed).filter(|sealed| 0 < sealed.size));
     Ok(())
+}
+
+/// Makes a checked segment one of ours: without a torn end, durable, with indexes and a seal.
+fn write(task: Import<'_>, file: &dyn StoredFile, path: &Path, walked: Walked) -> Result<(), StorageError> {
+    let size = walked.summary.size;
+    if size == 0 {
+        // An offset without a byte: where the log goes on, if it is the last; the name of nothing, if not.
+        return task.store.fs().remove(path).map_err(io_error(path, "remove"));
+    }
+    file.truncate(size).map_err(io_error(path, "cut"))?;
+    file.sync_data().map_err(|source| StorageError::Io { path: path.to_path_buf(), op: "sync", source })?;
+    seal(task, walked)
 }
 
 /// What the batches of one segment came to.
@@ -300,7 +312,7 @@ fn is_torn_end(
 }
 
 /// Writes the segment's indexes and its seal, so that they need not be built when it is read first.
-fn seal(task: Import<'_>, walked: Walked) -> Result<SealedSegment, StorageError> {
+fn seal(task: Import<'_>, walked: Walked) -> Result<(), StorageError> {
     let Walked { mut summary, mut entries, .. } = walked;
     summary.close(&mut entries);
     let place = place(task);
@@ -310,7 +322,7 @@ fn seal(task: Import<'_>, walked: Walked) -> Result<SealedSegment, StorageError>
     segment.resume(start, summary, &entries);
     segment.settle()?;
     segment.close();
-    Ok(SealedSegment { base_offset: summary.base_offset, size: summary.size })
+    Ok(())
 }
 
 fn place(task: Import<'_>) -> SegmentPlace<'_> {
@@ -328,23 +340,25 @@ fn finish(task: Import<'_>, progress: Progress) -> Result<Imported, ImportError>
         return Err(ImportError::StartBehindEnd { dir, start: start_offset, end: end_offset });
     }
     let active = SegmentSummary::new(end_offset, task.now_ms);
-    let segment = Arc::new(Segment::with_summary(place(task), active));
-    let file = segment.create_files()?;
-    file.sync_data().map_err(|source| StorageError::Io {
-        path: segment.path().to_path_buf(),
-        op: "sync",
-        source,
-    })?;
-    segment.close();
-    task.store.fs().sync_dir(task.dir).map_err(|source| StorageError::Io {
-        path: task.dir.to_path_buf(),
-        op: "sync",
-        source,
-    })?;
+    if !task.is_dry_run {
+        begin_segment(task, active)?;
+    }
     let segments = sealed.len();
     let checkpoint =
         PartitionCheckpoint { start_offset, end_offset, active: Some(active), sealed: Some(sealed) };
     Ok(Imported { checkpoint, segments, bytes, batches, records, has_gaps, cut_bytes })
+}
+
+fn begin_segment(task: Import<'_>, active: SegmentSummary) -> Result<(), StorageError> {
+    let sync_error = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| StorageError::Io { path, op: "sync", source }
+    };
+    let segment = Arc::new(Segment::with_summary(place(task), active));
+    let file = segment.create_files()?;
+    file.sync_data().map_err(sync_error(segment.path()))?;
+    segment.close();
+    task.store.fs().sync_dir(task.dir).map_err(sync_error(task.dir))
 }
 
 fn io_error(path: &Path, op: &'static str) -> impl FnOnce(std::io::Error) -> StorageError {
@@ -385,7 +399,14 @@ mod tests {
 
         fn import(&self, cut_torn_end: bool) -> Result<Imported, ImportError> {
             let dir = self.dir.path();
-            let task = Import { store: &self.store, dir, start_offset: None, cut_torn_end, now_ms: 5 };
+            let task = Import {
+                store: &self.store,
+                dir,
+                start_offset: None,
+                cut_torn_end,
+                is_dry_run: false,
+                now_ms: 5,
+            };
             import(task, &mut |_| Ok(()))
         }
 
@@ -497,7 +518,19 @@ mod tests {
         torn.change(2, |bytes| bytes.truncate(len + 70));
         let refused = torn.import(false).unwrap_err();
         assert!(matches!(refused, ImportError::Damaged { offset: 4, .. }), "{refused}");
+        let task = Import {
+            store: &torn.store,
+            dir: torn.dir.path(),
+            start_offset: None,
+            cut_torn_end: true,
+            is_dry_run: true,
+            now_ms: 5,
+        };
+        let files = fs::read_dir(torn.dir.path()).unwrap().count();
+        let looked = import(task, &mut |_| Ok(())).unwrap();
+        assert_eq!(fs::read_dir(torn.dir.path()).unwrap().count(), files);
         let imported = torn.import(true).unwrap();
+        assert_eq!(imported, looked, "a dry run tells what will be, and changes nothing");
         assert_eq!((imported.cut_bytes, imported.checkpoint.end_offset), (70, 4));
         let early = folder();
         early.change(0, |bytes| bytes.truncate(70));
@@ -531,6 +564,7 @@ mod tests {
             dir,
             start_offset: Some(start),
             cut_torn_end: false,
+            is_dry_run: false,
             now_ms: 0,
         };
         assert!(matches!(import(task(3), &mut |_| Ok(())), Err(ImportError::StartBehindEnd { end: 2, .. })));
