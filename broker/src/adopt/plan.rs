@@ -52,8 +52,7 @@ impl PartitionPlan {
 
     /// Whether nothing was ever written to it: sendlog makes the folder with the first record.
     pub(super) fn is_untouched(&self) -> bool {
-        let is_at_zero =
-            |segment: &SegmentFile| segment.size == 0 && segment.name.trim_start_matches('0') == ".log";
+        let is_at_zero = |segment: &SegmentFile| segment.size == 0 && segment.base_offset == 0;
         self.segments.iter().all(is_at_zero) && self.folder.log_start.is_none_or(|start| start == 0)
     }
 }
@@ -146,7 +145,7 @@ fn topic(source: &KafkaDirs, name: &str, folders: &[&PartitionFolder]) -> Result
     for folder in folders {
         partitions.push(PartitionPlan {
             folder: (*folder).clone(),
-            segments: source::segments(&folder.path)?,
+            segments: without_deleted(source::segments(&folder.path)?, folder.log_start),
             epochs: kafka_files::leader_epochs(&folder.path)?,
         });
     }
@@ -157,6 +156,14 @@ fn topic(source: &KafkaDirs, name: &str, folders: &[&PartitionFolder]) -> Result
         settings: source.cluster.as_ref().map(|cluster| cluster.settings_of(name)),
         partitions,
     }))
+}
+
+/// Without segments that lie wholly below the log's start: Kafka has deleted their records and not yet their files.
+fn without_deleted(mut segments: Vec<SegmentFile>, log_start: Option<i64>) -> Vec<SegmentFile> {
+    let next_bases = segments.iter().skip(1).map(|next| next.base_offset);
+    let below = next_bases.take_while(|base| log_start.is_some_and(|start| *base <= start)).count();
+    segments.drain(..below);
+    segments
 }
 
 /// Whether a partition is missing, or there twice. `folders` are in the order of their numbers.

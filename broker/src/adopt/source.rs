@@ -169,15 +169,15 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<SegmentFile>, AdoptError> {
     let mut found = Vec::new();
     for entry in entries {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let is_segment = name
-            .strip_suffix(".log")
-            .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        if is_segment {
+        let digits =
+            name.strip_suffix(".log").filter(|digits| digits.len() == 20 && !digits.starts_with('+'));
+        let base_offset = digits.and_then(|digits| digits.parse::<u64>().ok()?.try_into().ok());
+        if let Some(base_offset) = base_offset {
             let size = entry.metadata().map_err(AdoptError::io(&entry.path(), "stat"))?.len();
-            found.push(SegmentFile { name, size });
+            found.push(SegmentFile { name, base_offset, size });
         }
     }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found.sort_by_key(|segment| segment.base_offset);
     Ok(found)
 }
 
@@ -185,6 +185,7 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<SegmentFile>, AdoptError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SegmentFile {
     pub(super) name: String,
+    pub(super) base_offset: i64,
     pub(super) size: u64,
 }
 

@@ -171,6 +171,10 @@ fn segment_bases(task: Import<'_>) -> Result<Vec<i64>, StorageError> {
     let mut bases: Vec<i64> =
         names.iter().filter_map(|name| file_names::base_offset_of(name, file_names::LOG)).collect();
     bases.sort_unstable();
+    // Segments wholly below the start are gone, but for their files.
+    let next_bases = bases.iter().skip(1);
+    let below = next_bases.take_while(|base| task.start_offset.is_some_and(|start| **base <= start)).count();
+    bases.drain(..below);
     Ok(bases)
 }
 
@@ -553,6 +557,17 @@ mod tests {
         let zeros = Folder::new(&[(0, &[(0, 1)])]);
         zeros.change(0, |bytes| bytes.extend([0; 100]));
         assert_eq!(zeros.import(true).unwrap().cut_bytes, 100);
+    }
+
+    #[test]
+    fn segments_below_the_start_are_not_looked_at() {
+        let folder = Folder::new(&[(0, &[(0, 1)]), (2, &[(2, 3)]), (4, &[(4, 5)])]);
+        folder.change(0, |bytes| bytes[100] ^= 1);
+        let (store, dir) = (&folder.store, folder.dir.path());
+        let task =
+            Import { store, dir, start_offset: Some(3), cut_torn_end: false, is_dry_run: true, now_ms: 0 };
+        let imported = import(task, &mut |_| Ok(())).unwrap();
+        assert_eq!((imported.segments, imported.checkpoint.start_offset), (2, 3));
     }
 
     #[test]
