@@ -96,3 +96,20 @@ pub(super) fn check_room(path: &Path, needed: u64) -> Result<(), AdoptError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_named_before_anything_is_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("not").join("yet");
+        check_room(&new, 1).unwrap();
+        let Err(AdoptError::NoRoom { needed, free, .. }) = check_room(&new, u64::MAX) else {
+            panic!("no disk is that large")
+        };
+        assert!(free < needed);
+        assert!(!new.exists());
+    }
+}
