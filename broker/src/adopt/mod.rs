@@ -75,7 +75,7 @@ pub fn run(args: &AdoptArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<(
         return Err(AdoptError::Topic { topic, reason });
     }
     let mut target = Target::open(&files, &args.data_dir)?;
-    let adopted = adopt(args, &adoption, &mut target, plan.topics, out);
+    let adopted = adopt(args, &adoption, &source, &mut target, plan.topics, out);
     let is_checkpoint_whole = adopted.as_ref().map_or(true, |adopted| adopted.is_checkpoint_whole);
     let left = target.leave(is_checkpoint_whole);
     let adopted = adopted?;
@@ -95,6 +95,7 @@ struct Adopted {
 fn adopt(
     args: &AdoptArgs,
     adoption: &Adoption<'_>,
+    source: &KafkaDirs,
     target: &mut Target,
     topics: Vec<TopicPlan>,
     out: &mut dyn Write,
@@ -105,7 +106,8 @@ fn adopt(
     let mut totals = Totals::default();
     let staged = check_target(args, target, &topics)
         .and_then(|()| check_room(args, fs, &topics, &staging))
-        .and_then(|()| stage(adoption, topics, &mut staging, &mut copier, &mut totals, out));
+        .and_then(|()| stage(adoption, topics, &mut staging, &mut copier, &mut totals, out))
+        .and_then(|staged| source.check_stopped().map(|()| staged));
     let staged = staged.inspect_err(|_| {
         // What is left is removed by the next attempt.
         let _ = staging.remove();

@@ -14,7 +14,7 @@ use super::metadata_log::{self, Cluster};
 /// Kafka's own topics, which mean nothing without Kafka.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
-/// A stopped Kafka's log directories, which it cannot open for as long as this lives.
+/// A stopped Kafka's log directories.
 #[derive(Debug)]
 pub(super) struct KafkaDirs {
     /// Partition folders, in the order of their names.
@@ -25,8 +25,10 @@ pub(super) struct KafkaDirs {
     pub(super) skipped: Vec<String>,
     /// The directories that Kafka did not stop cleanly on.
     pub(super) unclean: Vec<PathBuf>,
-    /// Hold the locks.
-    _locks: Vec<File>,
+    /// Directories with a lock file, which Kafka cannot open for as long as this is held.
+    locked: Vec<File>,
+    /// Those without: Kafka removes the file when it stops, and a copy may lack it.
+    unlocked: Vec<PathBuf>,
 }
 
 /// A partition in a log directory.
@@ -49,7 +51,8 @@ impl KafkaDirs {
             cluster: None,
             skipped: Vec::new(),
             unclean: Vec::new(),
-            _locks: Vec::new(),
+            locked: Vec::new(),
+            unlocked: Vec::new(),
         };
         let mut seen: Vec<PathBuf> = Vec::new();
         for dir in dirs {
@@ -64,6 +67,11 @@ impl KafkaDirs {
         Ok(found)
     }
 
+    /// That Kafka has not been started meanwhile.
+    pub(super) fn check_stopped(&self) -> Result<(), AdoptError> {
+        self.unlocked.iter().try_for_each(|dir| lock(dir).map(drop))
+    }
+
     fn add(&mut self, dir: &Path) -> Result<(), AdoptError> {
         let not_kafka = |reason| AdoptError::NotKafka { path: dir.to_path_buf(), reason };
         if !dir.is_dir() {
@@ -72,7 +80,10 @@ impl KafkaDirs {
         if dir.join("sendlog.meta").exists() {
             return Err(not_kafka("is a data directory of sendlog"));
         }
-        self._locks.extend(lock(dir)?);
+        match lock(dir)? {
+            Some(lock) => self.locked.push(lock),
+            None => self.unlocked.push(dir.to_path_buf()),
+        }
         let is_clean = dir.join(".kafka_cleanshutdown").exists();
         if !is_clean {
             self.unclean.push(dir.to_path_buf());
@@ -146,8 +157,8 @@ fn folders(dir: &Path) -> Result<Vec<String>, AdoptError> {
     Ok(names)
 }
 
-/// Kafka holds a POSIX lock on `.lock` for as long as it runs. A shared one of ours fails then, and keeps Kafka from
-/// starting while the copies are made; no byte is written for it. A copy of a directory may lack the file.
+/// Kafka holds a POSIX lock on `.lock` for as long as it runs. A shared one of ours fails then, and no byte is written for
+/// it. None if there is no such file.
 fn lock(dir: &Path) -> Result<Option<File>, AdoptError> {
     let path = dir.join(".lock");
     let file = match File::open(&path) {
