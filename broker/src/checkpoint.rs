@@ -217,8 +217,8 @@ impl Checkpointer {
             };
             assert!(saved.iter().all(is_synced), "a checkpoint covers what is synced");
         }
-        let entries = Saved { journal_live_from, entries };
-        state_file::save(self.files.as_ref(), &self.path, KIND, &entries)?;
+        let to_save = Saved { journal_live_from, entries };
+        state_file::save(self.files.as_ref(), &self.path, KIND, &to_save)?;
         for (partition, checkpoint) in saved {
             partition.checkpoint_saved(&checkpoint)?;
         }
@@ -226,20 +226,70 @@ impl Checkpointer {
     }
 }
 
+/// A partition that was put in place while no broker ran.
+#[derive(Debug)]
+pub struct AddedPartition {
+    /// Id of the topic.
+    pub topic_id: Uuid,
+    /// Number of the partition.
+    pub index: i32,
+    /// Its log; durable, with the list of segments.
+    pub log: PartitionCheckpoint,
+    /// Its producers.
+    pub producers: Vec<(i64, ProducerEntry)>,
+    /// Its leader epochs.
+    pub epochs: LeaderEpochs,
+}
+
+/// Adds partitions to the checkpoint of a data directory that no broker has open. Returns whether there was a readable one:
+/// without it, the other logs must be scanned at the next start.
+///
+/// # Errors
+/// [`StorageError`]; the file is the old one or the new one.
+pub fn add_partitions(
+    files: &dyn FileSystem,
+    data_dir: &std::path::Path,
+    added: Vec<AddedPartition>,
+) -> Result<bool, StorageError> {
+    let path = data_dir.join(FILE_NAME);
+    let (mut saved, was_there) = match state_file::load::<Saved>(files, &path, KIND) {
+        Ok(Some(saved)) => (saved, true),
+        Err(StateFileError::Io { path, op, source }) => return Err(StorageError::Io { path, op, source }),
+        Ok(None) | Err(_) => (Saved { journal_live_from: 0, entries: Vec::new() }, false),
+    };
+    let key = |entry: &Entry| (entry.topic_id, entry.index);
+    let added: Vec<Entry> = added.into_iter().map(added_entry).collect();
+    let keys: std::collections::HashSet<_> = added.iter().map(key).collect();
+    // An earlier attempt may have come this far.
+    saved.entries.retain(|entry| !keys.contains(&key(entry)));
+    saved.entries.extend(added);
+    state_file::save(files, &path, KIND, &saved)?;
+    Ok(was_there)
+}
+
+fn added_entry(added: AddedPartition) -> Entry {
+    let AddedPartition { topic_id, index, log, producers, epochs } = added;
+    Entry { topic_id: topic_id.into_bytes(), index, log, producers: stored_producers(producers), epochs }
+}
+
 fn entry(partition: &Partition, checkpoint: &mut Checkpoint) -> Entry {
-    let producers = std::mem::take(&mut checkpoint.producers).into_iter().map(|(id, entry)| Producer {
+    Entry {
+        topic_id: *partition.topic_id().as_bytes(),
+        index: partition.index(),
+        producers: stored_producers(std::mem::take(&mut checkpoint.producers)),
+        log: checkpoint.log.clone(),
+        epochs: std::mem::take(&mut checkpoint.epochs),
+    }
+}
+
+fn stored_producers(producers: Vec<(i64, ProducerEntry)>) -> Vec<Producer> {
+    let stored = producers.into_iter().map(|(id, entry)| Producer {
         id,
         epoch: entry.epoch,
         last_append_ms: entry.last_append_ms,
         batches: entry.batches.iter().map(batch).collect(),
     });
-    Entry {
-        topic_id: *partition.topic_id().as_bytes(),
-        index: partition.index(),
-        producers: producers.collect(),
-        log: checkpoint.log.clone(),
-        epochs: std::mem::take(&mut checkpoint.epochs),
-    }
+    stored.collect()
 }
 
 fn batch(seen: &BatchSeen) -> Batch {

@@ -20,10 +20,12 @@
 //! api/produce         answer, in request order          net/transmit      bytes: send; records: sendfile
 //! ```
 
+pub mod adopt;
 pub mod api;
 pub mod catalog;
 pub mod checkpoint;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod housekeeping;
 pub mod net;

@@ -1,9 +1,13 @@
-//! The program `broker`: arguments, configuration, [`server::run`], exit code.
+//! The program `broker`: arguments, configuration, [`server::run`] or a subcommand, exit code.
 
-use std::io::IsTerminal as _;
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Parser;
+use sendlog_broker::adopt;
+use sendlog_broker::clock::SystemClock;
+use sendlog_broker::command::{Command, Task};
 use sendlog_broker::config::{Args, Config, LogFormat};
 use sendlog_broker::server;
 use tracing_subscriber::filter::LevelFilter;
@@ -12,7 +16,26 @@ use tracing_subscriber::filter::LevelFilter;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::load(&Args::parse()) {
+    let command = Command::parse();
+    match command.task {
+        None => serve(&command.serve),
+        Some(Task::Adopt(args)) => end(adopt::run(&args, &SystemClock, &mut io::stdout())),
+    }
+}
+
+/// The exit code of a command that has said all else.
+fn end(result: Result<(), impl Display>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("broker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> ExitCode {
+    let config = match Config::load(args) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("broker: {error}");
@@ -20,13 +43,7 @@ fn main() -> ExitCode {
         }
     };
     start_logging(&config);
-    match server::run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("broker: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(server::run(config))
 }
 
 /// Logs go to stderr; stdout has the start message only.

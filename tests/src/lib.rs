@@ -17,6 +17,7 @@ pub mod output;
 pub mod page_cache;
 pub mod process;
 pub mod raw_connection;
+pub mod real_kafka;
 pub mod real_logs;
 pub mod sample_batches;
 pub mod scratch_disk;

@@ -11,9 +11,9 @@ use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use rskafka::record::Record;
 use sendlog_tests::conformance::{self, Client};
 use sendlog_tests::process::Process;
+use sendlog_tests::real_kafka::VERSION;
 use sendlog_tests::{Broker, BrokerOptions, workshop};
 
-const VERSION: &str = "4.3.1";
 const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "dumped";
 /// The smallest that Apache Kafka takes.

@@ -18,13 +18,28 @@ const UNSAFE_ALLOWED: &[&str] = &[
 const BROKER_LAYERS: &[(&str, &[&str])] = &[
     (
         "storage",
-        &["api", "catalog", "config", "housekeeping", "net", "partition", "producer_ids", "server", "stop"],
+        &[
+            "adopt",
+            "api",
+            "catalog",
+            "config",
+            "housekeeping",
+            "net",
+            "partition",
+            "producer_ids",
+            "server",
+            "stop",
+        ],
     ),
-    ("partition", &["api", "catalog", "housekeeping", "net", "producer_ids", "server"]),
+    ("adopt", &["api", "housekeeping", "net", "server"]),
+    ("partition", &["adopt", "api", "catalog", "housekeeping", "net", "producer_ids", "server"]),
     ("producer_ids.rs", &["api", "catalog", "housekeeping", "net", "server"]),
-    ("catalog", &["api", "housekeeping", "net", "server"]),
-    ("config", &["api", "catalog", "housekeeping", "net", "partition", "producer_ids", "server", "storage"]),
-    ("api", &["housekeeping", "net", "server"]),
+    ("catalog", &["adopt", "api", "housekeeping", "net", "server"]),
+    (
+        "config",
+        &["adopt", "api", "catalog", "housekeeping", "net", "partition", "producer_ids", "server", "storage"],
+    ),
+    ("api", &["adopt", "housekeeping", "net", "server"]),
     ("net", &["catalog", "config", "housekeeping", "partition", "producer_ids", "server"]),
     ("housekeeping", &["net", "server"]),
 ];

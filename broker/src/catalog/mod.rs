@@ -8,6 +8,7 @@ pub mod alteration;
 mod change;
 pub mod error;
 pub mod name;
+mod offline;
 mod open;
 mod state;
 mod topic;
@@ -28,6 +29,7 @@ use crate::storage::error::StorageError;
 
 pub use change::{Apply, Growth, NewTopic};
 pub use error::{CatalogError, TopicError};
+pub use offline::{AddedTopic, OfflineCatalog};
 pub use topic::Topic;
 pub use topics::Topics;
 

@@ -39,7 +39,7 @@ pub use background::BackgroundSync;
 pub use error::{AppendError, ReadError};
 pub use flush_timer::FlushTimer;
 pub use offsets::OffsetsView;
-pub use producer_state::{BatchSeen, NO_PRODUCER_ID, ProducerEntry, SequenceError};
+pub use producer_state::{BatchSeen, NO_PRODUCER_ID, ProducerEntry, ProducerStates, SequenceError};
 pub use read::{EpochEnd, FoundOffset, Read, ReadRequest};
 pub use room::Room;
 pub use settler::Settler;
@@ -48,7 +48,6 @@ pub use waiters::{Waiter, Waiters};
 pub use write::{Appended, ProducedBatch};
 
 use offsets::Offsets;
-use producer_state::ProducerStates;
 
 /// The epoch of a log that was never cut.
 const FIRST_LEADER_EPOCH: i32 = 0;

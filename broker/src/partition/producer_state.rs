@@ -172,9 +172,23 @@ impl ProducerStates {
         if header.producer_id == NO_PRODUCER_ID {
             return;
         }
+        if header.attributes.is_control() {
+            // A marker ends a transaction and has no sequence: the producer's next batch follows the one before it.
+            self.raise_epoch(header, now_ms);
+            return;
+        }
         let known = self.entries.get(&header.producer_id).and_then(ProducerEntry::last);
         if known.is_none_or(|last| last.last_offset < header.base_offset) {
             self.record(header, now_ms);
+        }
+    }
+
+    fn raise_epoch(&mut self, header: &BatchHeader, now_ms: i64) {
+        let Some(entry) = self.entries.get_mut(&header.producer_id) else { return };
+        entry.last_append_ms = now_ms;
+        if entry.epoch < header.producer_epoch {
+            entry.epoch = header.producer_epoch;
+            entry.batches.clear();
         }
     }
 
@@ -294,6 +308,20 @@ mod tests {
         let undo = ProducerStates::default().before(9);
         states.undo(undo);
         assert!(states.entries.is_empty());
+    }
+
+    #[test]
+    fn a_transaction_marker_raises_the_epoch_and_leaves_the_sequence() {
+        const CONTROL: Attributes = Attributes(0b11_0000);
+        let mut states = after(&[batch(0, 0, 3, 0)]);
+        let marker = BatchHeader { attributes: CONTROL, ..batch(0, -1, 1, 3) };
+        states.replay(&marker, 2);
+        assert_eq!(states.check(&batch(0, 3, 1, 4)), Ok(SequenceCheck::Fresh));
+        states.replay(&BatchHeader { producer_epoch: 1, ..marker }, 2);
+        assert!(matches!(states.check(&batch(0, 3, 1, 5)), Err(SequenceError::Fenced { current: 1, .. })));
+        assert_eq!(states.check(&batch(1, 0, 1, 5)), Ok(SequenceCheck::Fresh));
+        states.replay(&BatchHeader { producer_id: 10, ..marker }, 2);
+        assert!(!states.entries.contains_key(&10), "a marker alone makes no producer");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! journal       the commit journal: files, blocks, replay
 //! destage       segments that the journal stands in for, synced in the background
 //! recovery      after a crash: from the checkpoint on
+//! import        segments that Apache Kafka wrote
 //! state_file    typed, checksummed, atomically replaced files
 //! files         the seam to the file system
 //! ```
@@ -32,6 +33,7 @@ pub mod files;
 pub mod flush;
 pub mod heal;
 pub mod journal;
+pub mod import;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;

@@ -22,11 +22,7 @@ const FILE_BYTES_MAX: usize = 1024;
 ///
 /// # Errors
 /// [`StorageError::ForeignPartition`] if the folder is another topic's; [`StorageError::Io`], [`StorageError::Full`].
-pub(super) fn create_folder(
-    fs: &dyn FileSystem,
-    dir: &Path,
-    topic_id: Uuid,
-) -> Result<DirtyFile, StorageError> {
+pub fn create_folder(fs: &dyn FileSystem, dir: &Path, topic_id: Uuid) -> Result<DirtyFile, StorageError> {
     match fs.create_dir(dir) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
             return Err(StorageError::io(dir, "create", source));

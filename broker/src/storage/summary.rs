@@ -94,7 +94,8 @@ impl SegmentSummary {
         if self.size == 0 {
             self.first_timestamp = header.max_timestamp;
         }
-        if self.max_timestamp < header.max_timestamp {
+        // Compaction leaves batches without records, for the sake of their producers: nobody can be sent to their time.
+        if self.max_timestamp < header.max_timestamp && 0 < header.record_count {
             self.max_timestamp = header.max_timestamp;
             self.max_timestamp_offset = header.last_offset();
         }
@@ -221,6 +222,17 @@ mod tests {
         );
         assert_eq!((summary.next_offset, summary.size), (20, 10 * u64::from(size)));
         assert_eq!((summary.offset_index.entries, summary.time_index.entries), (3, 1));
+    }
+
+    #[test]
+    fn the_time_of_a_batch_without_records_does_not_count() {
+        let mut summary = SegmentSummary::new(0, 0);
+        let mut entries = NewEntries::default();
+        summary.add(&header(0, 40), 4096, &mut entries);
+        summary.add(&BatchHeader { record_count: 0, ..header(1, 90) }, 4096, &mut entries);
+        summary.close(&mut entries);
+        assert_eq!((summary.max_timestamp, summary.max_timestamp_offset), (40, 0));
+        assert_eq!(summary.next_offset, 2, "its offset is taken all the same");
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Segment {
         let mut walk = self.walk(&*file, range.start..range.end, IoMode::Blocking);
         let (mut best, mut least) = (None, least);
         while let Some(batch) = walk.next()? {
-            if least < batch.header.max_timestamp {
+            if least < batch.header.max_timestamp && 0 < batch.header.record_count {
                 least = batch.header.max_timestamp;
                 best = Some(batch);
             }
