@@ -22,7 +22,7 @@ use crate::storage::state_file::{self, StateFileError, StateKind};
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "checkpoint.state";
 
-const KIND: StateKind = StateKind { tag: *b"CKPT", version: 1 };
+const KIND: StateKind = StateKind { tag: *b"CKPT", version: 2 };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {

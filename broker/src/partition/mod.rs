@@ -4,6 +4,7 @@
 //! commit thread); readers take the published `LogView` and the high watermark.
 
 mod appender;
+mod damage;
 mod error;
 mod flush_timer;
 mod offsets;
@@ -170,6 +171,7 @@ impl Partition {
                 doomed: Vec::new(),
             }),
         };
+        partition.tell_of_known_damage();
         Ok((Arc::new(partition), report))
     }
 

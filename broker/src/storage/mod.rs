@@ -11,6 +11,8 @@
 //! segment       one segment's files, and whether its indexes are believed
 //! index_file    memory-mapped entries (the only unsafe code)
 //! recovery      after a crash: from the checkpoint on
+//! examine       which ranges of a segment are damaged; scrub: the same, slowly, in the background
+//! holes         what is known to be damaged, and answers an error
 //! state_file    typed, checksummed, atomically replaced files
 //! files         the seam to the file system
 //! ```
@@ -25,12 +27,15 @@ pub mod error;
 pub mod file_slice;
 pub mod files;
 pub mod flush;
+pub mod holes;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;
 pub mod recovery;
 pub mod retention;
+pub mod scrub;
 pub mod segment;
+pub mod segment_damage;
 pub mod state_file;
 pub mod store;
 pub mod summary;
@@ -40,6 +45,7 @@ pub mod time_lookup;
 pub mod view;
 
 mod batch_scan;
+mod examine;
 mod file_names;
 mod header_walk;
 mod index_file;

@@ -1,7 +1,7 @@
 //! What all logs of a broker share: the file system, and a budget of open segments.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::storage::files::FileSystem;
 use crate::storage::segment::Segment;
@@ -13,13 +13,15 @@ pub struct Store {
     fs: Arc<dyn FileSystem>,
     open_max: usize,
     open: Mutex<VecDeque<Weak<Segment>>>,
+    verifying: Mutex<()>,
 }
 
 impl Store {
     /// With at most about `open_segments_max` segments open; files that readers or a sync still hold come on top.
     #[must_use]
     pub fn new(fs: Arc<dyn FileSystem>, open_segments_max: usize) -> Arc<Self> {
-        Arc::new(Self { fs, open_max: open_segments_max.max(1), open: Mutex::new(VecDeque::new()) })
+        let (open_max, open, verifying) = (open_segments_max.max(1), Mutex::default(), Mutex::default());
+        Arc::new(Self { fs, open_max, open, verifying })
     }
 
     /// The file system.
@@ -32,6 +34,11 @@ impl Store {
     #[must_use]
     pub fn fs_arc(&self) -> Arc<dyn FileSystem> {
         Arc::clone(&self.fs)
+    }
+
+    /// Held by a reader that has a segment verified: so many bytes are read for one at a time.
+    pub fn verifying(&self) -> MutexGuard<'_, ()> {
+        self.verifying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Segments that are open now.
