@@ -1,15 +1,20 @@
-//! What runs on a timer: checkpoints, retention, expiry of producers.
+//! What runs on a timer: checkpoints, retention, expiry of producers, the scrub.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::Context;
+use crate::scrubber::ScrubParts;
 
 /// How often it is looked at, while there are appends, whether a checkpoint is due by bytes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Stack of the scrub's thread.
+const SCRUB_STACK_BYTES: usize = 512 << 10;
 
 /// The running timers.
 #[derive(Debug)]
@@ -22,7 +27,9 @@ impl Housekeeping {
     pub fn start(context: &Arc<Context>) -> Self {
         let checkpoints = tokio::spawn(write_checkpoints(Arc::clone(context)));
         let retention = tokio::spawn(apply_retention(Arc::clone(context)));
-        Self { tasks: vec![checkpoints, retention] }
+        let scrub = tokio::spawn(scrub(Arc::clone(context)));
+        tokio::spawn(look_at_files(Arc::clone(context)));
+        Self { tasks: vec![checkpoints, retention, scrub] }
     }
 
     /// Waits for what is under way; the broker must have been told to stop.
@@ -88,6 +95,43 @@ async fn apply_retention(context: Arc<Context>) {
         })
         .await;
     }
+}
+
+/// Looks once, behind the start's back, whether all closed segments are there.
+async fn look_at_files(context: Arc<Context>) {
+    run("the segment files were not looked at", move || {
+        let partitions = context.catalog.partitions().take_while(|_| !context.stop.is_stopped());
+        partitions.for_each(|partition| partition.look_at_files());
+        Ok::<(), std::convert::Infallible>(())
+    })
+    .await;
+}
+
+/// Has closed segments verified, by a thread of its own: it sleeps far more than it reads.
+async fn scrub(context: Arc<Context>) {
+    if !context.scrubber.is_on() {
+        return;
+    }
+    let (running, stopping) = mpsc::channel();
+    let (scrubber, stop) = (Arc::clone(&context.scrubber), context.stop.clone());
+    let parts = ScrubParts {
+        catalog: Arc::clone(&context.catalog),
+        checkpointer: Arc::clone(&context.checkpointer),
+        appender: context.appender.clone(),
+    };
+    drop(context);
+    let thread = thread::Builder::new().name("scrub".to_owned()).stack_size(SCRUB_STACK_BYTES);
+    let thread = match thread.spawn(move || scrubber.run(&parts, &stopping)) {
+        Ok(thread) => thread,
+        Err(error) => {
+            tracing::error!(%error, "the scrub has no thread; closed segments are not verified");
+            return;
+        }
+    };
+    stop.stopped().await;
+    drop(running);
+    // A panic in there was logged, and takes nothing from what was acknowledged.
+    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
 }
 
 /// Runs a job that touches files where it may wait for them.

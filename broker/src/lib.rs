@@ -31,6 +31,7 @@ pub mod housekeeping;
 pub mod net;
 pub mod partition;
 pub mod producer_ids;
+pub mod scrubber;
 pub mod server;
 pub mod stop;
 pub mod storage;

@@ -21,6 +21,7 @@ use crate::partition::{
     Appender, AppenderParts, BackgroundSync, CommitThreads, FlushTimer, PartitionEnv, Room, Settler,
 };
 use crate::producer_ids::ProducerIds;
+use crate::scrubber::Scrubber;
 use crate::stop::{self, Stop, StopSender};
 use crate::storage::commit::{Committer, JournalPlace};
 use crate::storage::data_dir::{DataDir, DataDirError, LastEnd};
@@ -209,18 +210,21 @@ impl Server {
         let background = Background { committer, threads };
         let unused_from = unused_producer_ids(&catalog);
         let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
-        let listener = Listener {
-            socket,
-            limits: Arc::new(limits(&config)),
-            budget: Budget::new(config.queued_request_bytes_max),
-            connections_max: config.connections_max.min(descriptors / 2),
-            is_sendfile: config.sendfile,
-            drain_time: Duration::from_millis(config.shutdown_timeout_ms),
-        };
+        let listener = listener(socket, &config, descriptors);
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
-        let context =
-            Context { config, cluster_id, catalog, clock, appender, checkpointer, producer_ids, stop };
+        let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
+        let context = Context {
+            config,
+            cluster_id,
+            catalog,
+            clock,
+            appender,
+            checkpointer,
+            producer_ids,
+            scrubber,
+            stop,
+        };
         Ok(Self {
             context: Arc::new(context),
             listener,
@@ -408,6 +412,17 @@ fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), ServerError> {
     let socket = bind(address, config.congestion_control.as_deref()).map_err(bind_error)?;
     let bound = socket.local_addr().map_err(bind_error)?;
     Ok((bound, socket))
+}
+
+fn listener(socket: TcpListener, config: &Config, descriptors: usize) -> Listener {
+    Listener {
+        socket,
+        limits: Arc::new(limits(config)),
+        budget: Budget::new(config.queued_request_bytes_max),
+        connections_max: config.connections_max.min(descriptors / 2),
+        is_sendfile: config.sendfile,
+        drain_time: Duration::from_millis(config.shutdown_timeout_ms),
+    }
 }
 
 fn limits(config: &Config) -> Limits {

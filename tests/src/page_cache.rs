@@ -31,8 +31,9 @@ pub fn evict(path: &Path) -> bool {
     }
 }
 
-/// Bytes of the file that are in memory. Asking does not bring them in, as reading would.
-fn resident_bytes(path: &Path) -> Option<u64> {
+/// Bytes of the file that are in memory, in whole pages; none where there is no way to tell. Asking does not bring them in, as
+/// reading would.
+pub fn resident_bytes(path: &Path) -> Option<u64> {
     let output =
         Command::new("fincore").args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output();
     String::from_utf8(output.ok()?.stdout).ok()?.trim().parse().ok()

@@ -12,7 +12,7 @@ use rskafka::record::Record;
 use sendlog_tests::conformance::{self, Client};
 use sendlog_tests::process::Process;
 use sendlog_tests::real_kafka::VERSION;
-use sendlog_tests::{Broker, BrokerOptions, workshop};
+use sendlog_tests::{Broker, BrokerOptions, data_files, workshop};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "dumped";
@@ -49,8 +49,26 @@ fn kafkas_dump_tool_reads_the_segments() {
         );
         report.check("segments after the broker", tool.segments());
         report.check("all indexes after the broker", tool.check_indexes(&["index", "timeindex"]));
+        report.check("what recovery puts in the place of damage", damaged(&mut broker, &tool));
         Ok(())
     });
+}
+
+/// A batch of the first segment is damaged, and the broker starts knowing nothing but the segments.
+fn damaged(broker: &mut Broker, tool: &DumpTool) -> Outcome {
+    let logs = tool.files("log")?;
+    let first = logs.first().ok_or("no segment")?;
+    data_files::flip(first, data_files::length(first) / 2);
+    fs::remove_file(broker.data_dir().join("checkpoint.state")).map_err(|error| error.to_string())?;
+    broker.restart();
+    broker.wait_for_log("answer CORRUPT_MESSAGE");
+    broker.terminate();
+    let dump = tool.call(&["--deep-iteration"], std::slice::from_ref(first))?;
+    let is_placeholder = |line: &str| line.contains(" count: 0 ") && line.contains("producerId: -1");
+    match dump.lines().filter(|line| is_placeholder(line)).count() {
+        1 => Ok(()),
+        count => Err(format!("{count} empty batches in:\n{dump:.2000}")),
+    }
 }
 
 /// Batches in all codecs, with times that go up.

@@ -16,33 +16,33 @@ const UNSAFE_ALLOWED: &[&str] = &[
 
 /// `(folder or file under broker/src, modules of the crate that it must not name)`.
 const BROKER_LAYERS: &[(&str, &[&str])] = &[
-    (
-        "storage",
-        &[
-            "adopt",
-            "api",
-            "catalog",
-            "config",
-            "housekeeping",
-            "net",
-            "partition",
-            "producer_ids",
-            "server",
-            "stop",
-        ],
-    ),
-    ("adopt", &["api", "housekeeping", "net", "server"]),
-    ("partition", &["adopt", "api", "catalog", "housekeeping", "net", "producer_ids", "server"]),
+    ("storage", &["api", "catalog", "config", "housekeeping", "net", "partition", "producer_ids"]),
+    ("storage", &["scrubber", "server", "stop"]),
+    ("storage", TOP),
+    ("partition", &["api", "catalog", "housekeeping", "net", "producer_ids", "scrubber", "server"]),
+    ("partition", TOP),
     ("producer_ids.rs", &["api", "catalog", "housekeeping", "net", "server"]),
-    ("catalog", &["adopt", "api", "housekeeping", "net", "server"]),
-    (
-        "config",
-        &["adopt", "api", "catalog", "housekeeping", "net", "partition", "producer_ids", "server", "storage"],
-    ),
-    ("api", &["adopt", "housekeeping", "net", "server"]),
+    ("checkpoint", &["api", "catalog", "housekeeping", "net", "server"]),
+    ("checkpoint", TOP),
+    ("scrubber.rs", &["api", "housekeeping", "net", "server"]),
+    ("scrubber.rs", TOP),
+    ("catalog", &["api", "housekeeping", "net", "scrubber", "server"]),
+    ("catalog", TOP),
+    ("config", &["api", "catalog", "housekeeping", "net", "partition", "producer_ids", "server", "storage"]),
+    ("config", TOP),
+    ("api", &["housekeeping", "net", "server"]),
+    ("api", TOP),
     ("net", &["catalog", "config", "housekeeping", "partition", "producer_ids", "server"]),
+    ("net", TOP),
     ("housekeeping", &["net", "server"]),
+    ("housekeeping", TOP),
+    ("server.rs", TOP),
+    ("check", &["adopt", "api", "command", "config", "housekeeping", "net", "partition", "server"]),
+    ("adopt", &["api", "check", "housekeeping", "net", "server"]),
 ];
+
+/// What only the program itself uses.
+const TOP: &[&str] = &["adopt", "check", "command"];
 
 /// `(folder, words that must not stand in its code)`.
 const FORBIDDEN: &[(&str, &[&str])] = &[

@@ -1,10 +1,12 @@
 //! DescribeConfigs (key 32), versions 1 to 4.
 //!
 //! Differs from Apache Kafka: `flush.messages` is 1 by default, because it is; the broker's settings are all read-only; a
-//! resource that is named twice is answered once.
+//! resource that is named twice is answered once. The broker has one entry that is no setting, `sendlog.scrub.status`: how
+//! far the verification of stored records is, and what it has found.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use sendlog_protocol::messages::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -17,9 +19,15 @@ use super::refusal::{Refusal, blocking, check_count};
 use super::{Context, Session};
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::config::setting::Kind;
+use crate::config::topic::Source;
+use crate::scrubber::Scrubber;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+/// Told among the broker's settings.
+const SCRUB_STATUS: &str = "sendlog.scrub.status";
 
 /// Reports settings, their values and where these come from.
 pub(super) async fn handle(
@@ -28,13 +36,15 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let work = move |config: &Config, catalog: &Catalog| describe_all(config, catalog, request);
+    let scrubber = Arc::clone(&context.scrubber);
+    let work = move |config: &Config, catalog: &Catalog| describe_all(config, catalog, &scrubber, request);
     DescribeConfigsResponse { results: blocking(context, work).await, ..Default::default() }
 }
 
 fn describe_all(
     config: &Config,
     catalog: &Catalog,
+    scrubber: &Scrubber,
     request: DescribeConfigsRequest,
 ) -> Vec<DescribeConfigsResult> {
     let too_many = check_count(config, request.resources.len()).err();
@@ -47,16 +57,33 @@ fn describe_all(
         }
         let entries = match &too_many {
             Some(refusal) => Err(refusal.clone()),
-            None => describe(config, catalog, &resource, detail),
+            None => describe(config, catalog, scrubber, &resource, detail),
         };
         results.push(answer(resource, entries));
     }
     results
 }
 
+/// How the verification of stored records stands.
+fn scrub_status(catalog: &Catalog, scrubber: &Scrubber, detail: Detail) -> DescribeConfigsResourceResult {
+    let damaged: usize = catalog.partitions().map(|partition| partition.quarantined().len()).sum();
+    let documentation = "State of the background verification of closed segments, its running and its last pass, and how many \
+                         ranges of all logs cannot be read. Not a setting.";
+    DescribeConfigsResourceResult {
+        name: SCRUB_STATUS.to_owned(),
+        value: Some(format!("{} damaged.ranges={damaged}", scrubber.status())),
+        read_only: true,
+        config_source: Source::Default.code(),
+        config_type: Kind::Text.type_code(),
+        documentation: detail.documentation.then(|| documentation.to_owned()),
+        ..Default::default()
+    }
+}
+
 fn describe(
     config: &Config,
     catalog: &Catalog,
+    scrubber: &Scrubber,
     resource: &DescribeConfigsResource,
     detail: Detail,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
@@ -70,7 +97,11 @@ fn describe(
             let topic = catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
             Ok(config_entries::of_topic(broker, topic.overrides(), detail, wanted))
         }
-        Resource::Broker => Ok(config_entries::of_broker(broker, detail, wanted)),
+        Resource::Broker => {
+            let mut entries = config_entries::of_broker(broker, detail, wanted);
+            entries.extend(wanted(SCRUB_STATUS).then(|| scrub_status(catalog, scrubber, detail)));
+            Ok(entries)
+        }
         Resource::AllBrokers => Ok(Vec::new()),
     }
 }
@@ -159,6 +190,17 @@ mod tests {
         );
         assert_eq!(partitions.synonyms.len(), 2);
         assert_eq!((find("log.retention.hours").config_source, find("broker.rack").value.clone()), (5, None));
+    }
+
+    #[tokio::test]
+    async fn the_scrub_tells_how_it_stands() {
+        let fixture = Fixture::new();
+        let results = ask(&fixture, vec![resource(4, "1", Some(&["sendlog.scrub.status"]))], true).await;
+        let [status] = results[0].configs.as_slice() else { panic!("one entry is asked for") };
+        assert_eq!(status.value.as_deref(), Some("state=waiting passes=0 damaged.ranges=0"));
+        assert!(status.read_only && status.documentation.is_some());
+        let all = ask(&fixture, vec![resource(4, "1", None)], false).await;
+        assert!(all[0].configs.iter().any(|config| config.name == "sendlog.scrub.status"));
     }
 
     #[tokio::test]

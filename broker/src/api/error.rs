@@ -37,7 +37,11 @@ pub fn of_read(error: &ReadError) -> ErrorCode {
         ReadError::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
         ReadError::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
         ReadError::Log(error::ReadError::OutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-        ReadError::Log(error::ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
+        ReadError::Log(
+            error::ReadError::Corrupt { .. }
+            | error::ReadError::Quarantined { .. }
+            | error::ReadError::Undecodable { .. },
+        ) => ErrorCode::CorruptMessage,
         ReadError::Log(error::ReadError::Io { .. } | error::ReadError::WouldBlock) => {
             ErrorCode::KafkaStorageError
         }

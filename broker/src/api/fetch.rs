@@ -5,7 +5,8 @@
 //! response carries file slices, which `net/transmit` hands to `sendfile`.
 //!
 //! Differs from Apache Kafka: every fetch is a full one (session id 0, which KIP-227 allows);
-//! record sets end on a batch boundary; `replica_id` gives no privileges.
+//! record sets end on a batch boundary, and before records that are known to be damaged; at these,
+//! the answer is CORRUPT_MESSAGE, after `max_wait_ms`; `replica_id` gives no privileges.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use super::{Context, Session, error};
 use crate::partition::{Partition, Read, ReadError, ReadRequest, Waiter};
+use crate::storage;
 use crate::storage::file_slice::FileSlice;
 use crate::storage::files::IoMode;
 
@@ -154,6 +156,8 @@ async fn read_all(context: &Context, request: &FetchRequest, wanted: &[Wanted]) 
             Ok(Answered::Read(read)) => {
                 found.bytes += read.records.as_ref().map_or(0, FileSlice::len);
             }
+            // There are clients that ask again at once, and again: they wait here as for records to come.
+            Err(ErrorCode::CorruptMessage) => {}
             Ok(Answered::Diverging(..)) | Err(_) => found.is_final = true,
         }
         found.results.push(result);
@@ -199,7 +203,10 @@ async fn read_somewhere(partition: &Arc<Partition>, request: ReadRequest) -> Res
 }
 
 fn refuse(partition: &Partition, wanted: &FetchPartition, read_error: &ReadError) -> ErrorCode {
-    if let ReadError::Log(log_error) = read_error {
+    // What is known to be damaged was told once, and consumers ask for it again and again.
+    if let ReadError::Log(log_error) = read_error
+        && !matches!(log_error, storage::error::ReadError::Quarantined { .. })
+    {
         let (topic, index, offset) = (partition.topic(), partition.index(), wanted.fetch_offset);
         tracing::error!(%topic, index, offset, error = %log_error, "a fetch could not be served");
     }

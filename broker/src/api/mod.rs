@@ -42,6 +42,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::partition::Appender;
 use crate::producer_ids::ProducerIds;
+use crate::scrubber::Scrubber;
 use crate::stop::Stop;
 
 pub use close::Close;
@@ -66,6 +67,8 @@ pub struct Context {
     pub checkpointer: Arc<Checkpointer>,
     /// Ids for idempotent producers.
     pub producer_ids: Arc<ProducerIds>,
+    /// Verifies closed segments in the background.
+    pub scrubber: Arc<Scrubber>,
     /// The broker's end.
     pub stop: Stop,
 }

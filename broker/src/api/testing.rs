@@ -16,6 +16,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::config::{Args, Config};
 use crate::partition::{AckAt, Appender, AppenderParts, CommitThreads, PartitionEnv, ProducedBatch, Room};
 use crate::producer_ids::ProducerIds;
+use crate::scrubber::Scrubber;
 use crate::stop::{self, StopSender};
 use crate::storage::commit::Committer;
 use crate::storage::data_dir::DataDir;
@@ -81,6 +82,7 @@ impl Fixture {
         let (stopper, stop) = stop::channel();
         let local: SocketAddr = "192.0.2.7:9092".parse().unwrap();
         let session = Session::new("192.0.2.9:5000".parse().unwrap(), local, &config);
+        let scrubber = Scrubber::open(Arc::clone(&files), &config, Arc::clone(&clock));
         let context = Context {
             config,
             cluster_id: "cluster".to_owned(),
@@ -89,6 +91,7 @@ impl Fixture {
             appender,
             checkpointer: Arc::new(checkpointer),
             producer_ids: Arc::new(ProducerIds::open(&files, dir.path(), 0).unwrap()),
+            scrubber: Arc::new(scrubber),
             stop,
         };
         Self {

@@ -311,6 +311,21 @@ const LOG: &[Setting] = &[
         "How often segments past `retention.ms` or `retention.bytes` are looked for.",
     ),
     row(
+        "sendlog.scrub.bytes.per.second",
+        long(0, LONG_MAX),
+        Some("8388608"),
+        "bytes/s",
+        "How fast closed segments are read in the background to find out whether they are still what was \
+         written. 0 turns that off.",
+    ),
+    row(
+        "sendlog.scrub.interval.ms",
+        long(1, LONG_MAX),
+        Some("604800000"),
+        "ms",
+        "From the end of one such pass over all closed segments to the start of the next.",
+    ),
+    row(
         "sendlog.min.free.bytes",
         long(0, LONG_MAX),
         Some("16777216"),

@@ -68,6 +68,10 @@ pub struct Config {
     pub checkpoint_interval_bytes: u64,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval_ms: u64,
+    /// `sendlog.scrub.bytes.per.second`; 0 is off.
+    pub scrub_bytes_per_second: u64,
+    /// `sendlog.scrub.interval.ms`.
+    pub scrub_interval_ms: u64,
     /// `sendlog.min.free.bytes`.
     pub free_bytes_min: u64,
     /// `sendlog.compressed.batch.check`.
@@ -190,6 +194,8 @@ impl Config {
             checkpoint_interval_ms: settings.number("sendlog.checkpoint.interval.ms"),
             checkpoint_interval_bytes: settings.number("sendlog.checkpoint.interval.bytes"),
             retention_check_interval_ms: settings.number("log.retention.check.interval.ms"),
+            scrub_bytes_per_second: settings.number("sendlog.scrub.bytes.per.second"),
+            scrub_interval_ms: settings.number("sendlog.scrub.interval.ms"),
             free_bytes_min: settings.number("sendlog.min.free.bytes"),
             compressed_batch_check: settings.boolean("sendlog.compressed.batch.check"),
             decompressed_batch_bytes_max: settings.number("sendlog.decompressed.batch.bytes.max"),

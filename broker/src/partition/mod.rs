@@ -6,6 +6,7 @@
 mod appender;
 mod background;
 mod commit_queue;
+mod damage;
 mod error;
 mod flush_timer;
 mod offsets;
@@ -175,6 +176,7 @@ impl Partition {
                 doomed: Vec::new(),
             }),
         };
+        partition.tell_of_known_damage();
         Ok((Arc::new(partition), report))
     }
 

@@ -1,6 +1,6 @@
 //! The fetch path in a partition: bounds, epochs, and the range of bytes to send.
 //!
-//! Nothing here takes the writer's lock.
+//! Nothing here takes the writer's lock, unless the log turns out to be damaged.
 
 use super::error::ReadError;
 use super::{OffsetsView, Partition};
@@ -8,6 +8,7 @@ use crate::storage::error;
 use crate::storage::file_slice::FileSlice;
 use crate::storage::files::IoMode;
 use crate::storage::time_lookup::TimestampOffset;
+use crate::storage::view::LogView;
 
 /// What a fetch wants of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -74,12 +75,17 @@ impl Partition {
         if bound.offset <= request.offset {
             return Ok(Some(Read { records: None, offsets }));
         }
-        let view = self.reader.view();
-        match view.read(request.offset, &bound, request.max_bytes, request.min_one_batch, io) {
-            Ok(records) => Ok(Some(Read { records, offsets })),
-            Err(error::ReadError::WouldBlock) => Ok(None),
-            Err(error) => Err(ReadError::Log(error)),
-        }
+        let ReadRequest { offset, max_bytes, min_one_batch, .. } = *request;
+        let read = |view: &LogView| view.read(offset, &bound, max_bytes, min_one_batch, io);
+        let records = match io {
+            IoMode::Blocking => self.read_past_damage(read)?,
+            IoMode::NoWait => match read(&self.reader.view()) {
+                Err(error::ReadError::WouldBlock) => return Ok(None),
+                Err(error) if self.needs_look(&error) => return Ok(None),
+                records => records?,
+            },
+        };
+        Ok(Some(Read { records, offsets }))
     }
 
     /// The first record whose time is not before `timestamp_ms`; may read from the disk.
@@ -88,7 +94,7 @@ impl Partition {
     /// [`ReadError`] if the log cannot be read.
     pub fn offset_for_timestamp(&self, timestamp_ms: i64) -> Result<Option<FoundOffset>, ReadError> {
         let bound = self.offsets.high_watermark();
-        let found = self.reader.view().offset_for_timestamp(timestamp_ms, &bound)?;
+        let found = self.read_past_damage(|view| view.offset_for_timestamp(timestamp_ms, &bound))?;
         Ok(found.map(|found| self.with_epoch(found)))
     }
 
@@ -98,7 +104,7 @@ impl Partition {
     /// [`ReadError`] if the log cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<FoundOffset>, ReadError> {
         let bound = self.offsets.high_watermark();
-        let found = self.reader.view().max_timestamp(&bound)?;
+        let found = self.read_past_damage(|view| view.max_timestamp(&bound))?;
         Ok(found.map(|found| self.with_epoch(found)))
     }
 

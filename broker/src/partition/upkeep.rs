@@ -124,7 +124,14 @@ impl Partition {
         let policy =
             RetentionPolicy { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
         let view = writer.log.view();
-        let infos = view.segment_infos()?;
+        let infos = match view.segment_infos() {
+            Err(error) => {
+                drop(writer);
+                // The next run gets further.
+                return if self.leave_out_missing(&view, &error) { Ok(0) } else { Err(error) };
+            }
+            infos => infos?,
+        };
         let log_start = view.start_offset();
         match retention::new_start(&infos, &policy, log_start, self.clock.now_ms()) {
             Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),

@@ -6,6 +6,18 @@ use sendlog_protocol::records::{BATCH_HEADER_SIZE, BatchHeader, check_stored};
 
 use crate::storage::files::{StoredFile, read_full_at};
 
+/// Where a scan gets its bytes from: a file, or a file at a limited rate.
+pub(super) trait ReadAt {
+    /// Reads until `buffer` is full or the file ends; returns how many bytes.
+    fn read_full(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for dyn StoredFile {
+    fn read_full(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        read_full_at(self, buffer, position)
+    }
+}
+
 /// Bytes read at a time; more for a larger batch.
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -30,16 +42,16 @@ pub(super) struct FoundBatch {
 }
 
 /// Goes through a file from a batch boundary on.
-pub(super) struct BatchScan<'a> {
-    file: &'a dyn StoredFile,
+pub(super) struct BatchScan<'a, R: ReadAt + ?Sized = dyn StoredFile + 'a> {
+    file: &'a R,
     position: u64,
     end: u64,
     window: Vec<u8>,
     window_position: u64,
 }
 
-impl<'a> BatchScan<'a> {
-    pub(super) fn new(file: &'a dyn StoredFile, position: u64, end: u64) -> Self {
+impl<'a, R: ReadAt + ?Sized> BatchScan<'a, R> {
+    pub(super) fn new(file: &'a R, position: u64, end: u64) -> Self {
         Self { file, position, end, window: Vec::new(), window_position: position }
     }
 
@@ -66,34 +78,80 @@ impl<'a> BatchScan<'a> {
         }
     }
 
-    /// Where a valid batch of an offset from `offset` on starts, behind the position: byte by byte.
+    /// Where the next batch starts.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Where the scan ends.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Goes on further behind.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        self.position = self.position.max(position);
+    }
+
+    /// Where a valid batch of an offset from `offset` on starts, behind the position. First where the bad one says that it
+    /// ends, for its records may hold whole batches of their own; then byte by byte.
     pub(super) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
-        const OFFSETS_AHEAD: i64 = 1 << 32;
+        if let Some(found) = self.find_by_length(offset)? {
+            return Ok(Some(found));
+        }
         while self.position + (BATCH_HEADER_SIZE as u64) < self.end {
             self.position += 1;
-            self.load(BATCH_HEADER_SIZE)?;
-            let Ok(header) = BatchHeader::read(self.bytes()) else { continue };
-            let is_plausible = (offset..offset.saturating_add(OFFSETS_AHEAD)).contains(&header.base_offset)
-                && header.size() as u64 <= self.end - self.position;
-            if !is_plausible {
-                continue;
-            }
-            self.load(header.size())?;
-            if check_stored(self.bytes()).is_ok() {
-                return Ok(Some(FoundBatch { position: self.position, base_offset: header.base_offset }));
+            if let Some(found) = self.valid_here(offset)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
+    /// The batch behind the bad one, if the header of that one is right about where it is and which offset it has: a damaged
+    /// length that happens to end between two batches would hide good ones.
+    fn find_by_length(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
+        let start = self.position;
+        self.load(BATCH_HEADER_SIZE)?;
+        let Ok(header) = BatchHeader::read(self.bytes()) else { return Ok(None) };
+        let end = start.saturating_add(header.size() as u64);
+        if header.last_offset_delta < 0 || self.end <= end {
+            return Ok(None);
+        }
+        self.position = end;
+        let next = self.valid_here(offset)?;
+        self.position = start;
+        let next = next.filter(|next| next.base_offset == header.next_offset());
+        if let Some(next) = next {
+            self.position = next.position;
+        }
+        Ok(next)
+    }
+
+    /// The batch at the position, if it is valid and of a plausible offset.
+    fn valid_here(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
+        const OFFSETS_AHEAD: i64 = 1 << 32;
+        self.load(BATCH_HEADER_SIZE)?;
+        let Ok(header) = BatchHeader::read(self.bytes()) else { return Ok(None) };
+        let is_plausible = (offset..offset.saturating_add(OFFSETS_AHEAD)).contains(&header.base_offset)
+            && header.size() as u64 <= self.end - self.position;
+        if !is_plausible {
+            return Ok(None);
+        }
+        self.load(header.size())?;
+        let is_valid = check_stored(self.bytes()).is_ok();
+        Ok(is_valid.then_some(FoundBatch { position: self.position, base_offset: header.base_offset }))
+    }
+
     /// Makes the window hold `len` bytes from the position on, or all that is left.
     fn load(&mut self, len: usize) -> io::Result<()> {
         let rest = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        if len.min(rest) <= self.bytes().len() {
+        let is_behind = self.position < self.window_position;
+        if !is_behind && len.min(rest) <= self.bytes().len() {
             return Ok(());
         }
         self.window.resize(len.max(WINDOW_BYTES).min(rest), 0);
-        let read = read_full_at(self.file, &mut self.window, self.position)?;
+        let read = self.file.read_full(&mut self.window, self.position)?;
         self.window.truncate(read);
         self.window_position = self.position;
         if read < len.min(rest) {
@@ -103,7 +161,7 @@ impl<'a> BatchScan<'a> {
     }
 
     fn bytes(&self) -> &[u8] {
-        let at = usize::try_from(self.position - self.window_position).unwrap_or(usize::MAX);
+        let at = usize::try_from(self.position.saturating_sub(self.window_position)).unwrap_or(usize::MAX);
         self.window.get(at..).unwrap_or_default()
     }
 }

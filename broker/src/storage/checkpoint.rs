@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::holes::Quarantined;
 use crate::storage::summary::SegmentSummary;
 
 /// A log as it was at one moment. To be saved only once everything below its end is durable: recovery never cuts what a
@@ -16,6 +17,8 @@ pub struct PartitionCheckpoint {
     pub active: Option<SegmentSummary>,
     /// All other segments, in the checkpoint of a clean shutdown only, which is trusted without looking.
     pub sealed: Option<Vec<SealedSegment>>,
+    /// Ranges below the end that cannot be read.
+    pub quarantined: Vec<Quarantined>,
 }
 
 impl PartitionCheckpoint {

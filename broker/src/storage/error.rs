@@ -117,6 +117,31 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// The offset lies in a range that is known to hold no readable batches.
+    #[error(
+        "offsets {offset} to {last} in {path} (position {position}) are damaged; offset {next_offset} is readable again",
+        path = .path.display(), last = next_offset - 1
+    )]
+    Quarantined {
+        /// Segment file.
+        path: PathBuf,
+        /// Where the range starts in the file.
+        position: u64,
+        /// The first offset that cannot be read.
+        offset: i64,
+        /// The first offset behind it.
+        next_offset: i64,
+    },
+    /// A batch is as it was stored, checksum and all, and its records cannot be decoded.
+    #[error("the batch at position {position} in {path} cannot be decoded: {reason}", path = .path.display())]
+    Undecodable {
+        /// Segment file.
+        path: PathBuf,
+        /// Byte position in the file.
+        position: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// The system refused the read.
     #[error("read {path}: {source}", path = .path.display())]
     Io {
@@ -132,6 +157,38 @@ impl ReadError {
     /// Whether there was no room for what the read would have left behind, such as an index.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+
+    /// Whether the bytes are at fault: not what they must be, or not to be had from the disk. A verification of the segment
+    /// tells how far that goes.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Io { source, .. } => {
+                source.kind() == io::ErrorKind::UnexpectedEof
+                    || Errno::from_io_error(source) == Some(Errno::IO)
+            }
+            _ => false,
+        }
+    }
+
+    /// The file that could not be read.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Corrupt { path, .. }
+            | Self::Quarantined { path, .. }
+            | Self::Undecodable { path, .. }
+            | Self::Io { path, .. } => Some(path),
+            Self::WouldBlock | Self::OutOfRange { .. } => None,
+        }
+    }
+
+    /// Whether a file is not there.
+    #[must_use]
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// Sorts a failed read.

@@ -134,6 +134,20 @@ pub trait StoredFile: Send + Sync {
     /// # Errors
     /// The system's.
     fn drop_cache(&self, position: u64) -> io::Result<()>;
+    /// Asks the system to forget the cached clean pages of a range. A hint.
+    ///
+    /// # Errors
+    /// The system's.
+    fn forget(&self, _position: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// Tells the system that nothing beyond what is asked for should be read through this descriptor. A hint.
+    ///
+    /// # Errors
+    /// The system's.
+    fn without_read_ahead(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Starts to read a range into the page cache, without waiting.
     ///
     /// # Errors
@@ -306,6 +320,14 @@ impl StoredFile for RealFile {
 
     fn drop_cache(&self, position: u64) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.0, position, None::<NonZeroU64>, Advice::DontNeed)?)
+    }
+
+    fn forget(&self, position: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, position, NonZeroU64::new(len), Advice::DontNeed)?)
+    }
+
+    fn without_read_ahead(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, 0, None::<NonZeroU64>, Advice::Random)?)
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {

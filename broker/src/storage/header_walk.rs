@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use sendlog_protocol::records::{BATCH_HEADER_SIZE, BatchHeader};
 
 use crate::storage::error::ReadError;
 use crate::storage::files::{IoMode, StoredFile};
+use crate::storage::holes::Holes;
 
 /// Bytes read at a time: headers of small batches come many in one read.
 const CHUNK_BYTES: usize = 8192;
@@ -25,7 +27,7 @@ impl Located {
     }
 }
 
-/// Walks the batches of a file between two batch boundaries.
+/// Walks the batches of a file between two batch boundaries, past the holes that are known.
 pub(super) struct HeaderWalk<'a> {
     file: &'a dyn StoredFile,
     path: &'a Path,
@@ -38,6 +40,8 @@ pub(super) struct HeaderWalk<'a> {
     chunk: [u8; CHUNK_BYTES],
     chunk_position: u64,
     chunk_len: usize,
+    holes: Option<Arc<Holes>>,
+    skipped: u64,
 }
 
 impl<'a> HeaderWalk<'a> {
@@ -45,6 +49,7 @@ impl<'a> HeaderWalk<'a> {
         file: &'a dyn StoredFile,
         path: &'a Path,
         range: std::ops::Range<u64>,
+        holes: Option<Arc<Holes>>,
         io: IoMode,
     ) -> Self {
         Self {
@@ -58,7 +63,14 @@ impl<'a> HeaderWalk<'a> {
             chunk: [0; CHUNK_BYTES],
             chunk_position: 0,
             chunk_len: 0,
+            holes,
+            skipped: 0,
         }
+    }
+
+    /// Bytes of holes on the way so far.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// The next batch; none at the end.
@@ -66,6 +78,13 @@ impl<'a> HeaderWalk<'a> {
     /// # Errors
     /// [`ReadError::Corrupt`] if there is something else than a batch header, the batch crosses the end, or offsets fall.
     pub(super) fn next(&mut self) -> Result<Option<Located>, ReadError> {
+        if let Some(holes) = &self.holes
+            && let Some(hole) = holes.at_position(self.position)
+        {
+            self.skipped += hole.end - self.position;
+            self.position = hole.end;
+            self.last_offset = self.last_offset.max(hole.next_offset - 1);
+        }
         if self.end <= self.position {
             return Ok(None);
         }

@@ -264,7 +264,7 @@ impl Walked {
 
 /// Walks the batches; returns what is wrong behind the last good one, if the file goes on there.
 fn walk(
-    file: &dyn StoredFile,
+    file: &(dyn StoredFile + 'static),
     path: &Path,
     size: u64,
     walked: &mut Walked,
@@ -305,7 +305,7 @@ fn is_old_message(file: &dyn StoredFile, path: &Path, position: u64) -> Result<b
 
 /// Whether no valid batch follows the bad bytes.
 fn is_torn_end(
-    file: &dyn StoredFile,
+    file: &(dyn StoredFile + 'static),
     path: &Path,
     summary: &SegmentSummary,
     size: u64,
@@ -348,8 +348,13 @@ fn finish(task: Import<'_>, progress: Progress) -> Result<Imported, ImportError>
         begin_segment(task, active)?;
     }
     let segments = sealed.len();
-    let checkpoint =
-        PartitionCheckpoint { start_offset, end_offset, active: Some(active), sealed: Some(sealed) };
+    let checkpoint = PartitionCheckpoint {
+        start_offset,
+        end_offset,
+        active: Some(active),
+        sealed: Some(sealed),
+        quarantined: Vec::new(),
+    };
     Ok(Imported { checkpoint, segments, bytes, batches, records, has_gaps, cut_bytes })
 }
 

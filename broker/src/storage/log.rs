@@ -15,7 +15,8 @@ use crate::storage::dirty::{Dirty, DirtyFile, Synced};
 use crate::storage::error::StorageError;
 use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::partition_metadata;
-use crate::storage::recovery::{self, Recovered, RecoveryReport, Task};
+use crate::storage::quarantine::Meaning;
+use crate::storage::recovery::{self, Gap, Recovered, RecoveryReport, Task};
 use crate::storage::segment::{Segment, SegmentPlace};
 use crate::storage::segment_append::Run;
 use crate::storage::store::Store;
@@ -90,6 +91,8 @@ pub struct Log {
     /// The active segment's file, once it was found to be as long as it must be.
     active_file: Option<ActiveFile>,
     is_poisoned: bool,
+    /// A file was gone. It may come back: the next start has to look at the folder.
+    is_incomplete: bool,
 }
 
 /// The length of the active file was checked; the descriptor itself is in the segment, under the budget.
@@ -130,6 +133,7 @@ impl Log {
     ) -> Result<(Self, RecoveryReport), StorageError> {
         let dir: Arc<Path> = place.dir.into();
         let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
+        let holes_mean = if config.sync_before_roll { Meaning::Loss } else { Meaning::Allowed };
         let (recovered, roll_ms) = match resume {
             Resume::Fresh => (Recovered::empty(0, 0), None),
             Resume::Clean(checkpoint) if checkpoint.is_complete() => {
@@ -138,13 +142,14 @@ impl Log {
             Resume::Clean(checkpoint) => {
                 let checkpoint = Some(&checkpoint);
                 let log = (place.topic_id, place.partition);
-                let task = Task { place: segments, log, checkpoint, distrust_cache: false, now_ms: 0 };
+                let task =
+                    Task { place: segments, log, checkpoint, distrust_cache: false, now_ms: 0, holes_mean };
                 (recovery::recover(task, visit)?, None)
             }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
                 let checkpoint = checkpoint.as_ref();
                 let log = (place.topic_id, place.partition);
-                let task = Task { place: segments, log, checkpoint, distrust_cache, now_ms };
+                let task = Task { place: segments, log, checkpoint, distrust_cache, now_ms, holes_mean };
                 (recovery::recover(task, visit)?, distrust_cache.then_some(now_ms))
             }
         };
@@ -165,6 +170,7 @@ impl Log {
             sealed: recovered.unsettled,
             active_file: None,
             is_poisoned: false,
+            is_incomplete: false,
         };
         if is_checked {
             // New files among them may not have reached their folder, nor the folder its parent.
@@ -417,6 +423,19 @@ impl Log {
         gone
     }
 
+    /// Takes a segment out whose file is gone: what it held is missing from now on, as after a start without it. None if it
+    /// was not one, or is the last one.
+    pub fn forget_missing(&mut self, segment: &Arc<Segment>) -> Option<Gap> {
+        let view = self.view.load();
+        let at = view.segments.iter().position(|other| Arc::ptr_eq(other, segment))?;
+        let next = view.segments.get(at + 1)?;
+        let gap = Gap { start: segment.base_offset(), end: next.base_offset() };
+        self.publish(|view| drop(view.segments.remove(at)));
+        self.sealed.retain(|sealed| !Arc::ptr_eq(sealed, segment));
+        self.is_incomplete = true;
+        Some(gap)
+    }
+
     fn publish(&mut self, change: impl FnOnce(&mut LogView)) {
         let mut view = LogView::clone(&self.view.load());
         change(&mut view);
@@ -435,6 +454,7 @@ impl Log {
             end_offset: self.end.offset,
             active: view.segments.last().map(summary).transpose()?,
             sealed: None,
+            quarantined: view.quarantined(),
         })
     }
 
@@ -450,7 +470,8 @@ impl Log {
             .iter()
             .map(|segment| SealedSegment { base_offset: segment.base_offset(), size: segment.size() })
             .collect();
-        Ok(PartitionCheckpoint { sealed: Some(sealed), ..self.checkpoint()? })
+        let sealed = Some(sealed).filter(|_| !self.is_incomplete);
+        Ok(PartitionCheckpoint { sealed, ..self.checkpoint()? })
     }
 }
 

@@ -15,6 +15,8 @@
 //! destage       segments that the journal stands in for, synced in the background
 //! recovery      after a crash: from the checkpoint on
 //! import        segments that Apache Kafka wrote
+//! examine       which ranges of a segment are damaged; scrub: the same, slowly, in the background
+//! holes         what is known to be damaged, and answers an error
 //! state_file    typed, checksummed, atomically replaced files
 //! files         the seam to the file system
 //! ```
@@ -32,14 +34,17 @@ pub mod file_slice;
 pub mod files;
 pub mod flush;
 pub mod heal;
-pub mod journal;
+pub mod holes;
 pub mod import;
+pub mod journal;
 pub mod leader_epochs;
 pub mod log;
 pub mod partition_metadata;
 pub mod recovery;
 pub mod retention;
+pub mod scrub;
 pub mod segment;
+pub mod segment_damage;
 pub mod state_file;
 pub mod store;
 pub mod summary;
@@ -50,6 +55,7 @@ pub mod torn_tail;
 pub mod view;
 
 mod batch_scan;
+mod examine;
 mod file_names;
 mod header_walk;
 mod index_file;

@@ -2,7 +2,10 @@
 //!
 //! The damaged bytes are copied into a file beside the segment, and the segment is replaced by one that has an empty batch in
 //! their place: 61 bytes that take up the offsets which are gone, as compaction leaves them in Apache Kafka. So the log stays
-//! dense, and consumers pass over the hole. Offsets of other batches do not change, and nothing is thrown away.
+//! dense. Offsets of other batches do not change, and nothing is thrown away.
+//!
+//! The empty batch is marked where the offsets may be those of acknowledged records: a fetch there is answered with an error.
+//! Where a topic's flush policy has promised nothing, it is not, and consumers pass over the hole.
 //!
 //! Every step is durable before the next one, and the segment is replaced by a rename: a crash in between is found again as
 //! the same damage.
@@ -25,8 +28,12 @@ const COPY_BYTES: usize = 1 << 20;
 const CRC_AT: usize = 17;
 const CRC_COVERS_FROM: usize = 21;
 
+/// In the attributes of an empty batch that stands for records which may have been acknowledged. Apache Kafka looks at the
+/// lower byte only.
+const MARK: i16 = 0x5100;
+
 /// A range of a segment that holds no valid batches.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hole {
     /// Where it starts in the file.
     pub(super) position: u64,
@@ -38,6 +45,25 @@ pub(super) struct Hole {
     pub(super) next_offset: i64,
 }
 
+/// What a hole means to those who read there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Acknowledged records may be gone: they are told.
+    Loss,
+    /// Within what the topic's flush policy leaves open: they pass over it.
+    Allowed,
+}
+
+/// Whether a batch is an empty one that stands for records which may have been acknowledged.
+pub(super) fn is_marked(header: &BatchHeader) -> bool {
+    header.record_count == 0 && header.producer_id == NO_PRODUCER_ID && header.attributes.0 == MARK
+}
+
+/// Where recovery puts the damaged bytes of a segment.
+pub(super) fn kept_path(path: &Path, position: u64) -> PathBuf {
+    path.with_added_extension(format!("damaged-{position}"))
+}
+
 /// Replaces the damage by an empty batch; returns the new size of the segment and where the damaged bytes are.
 ///
 /// # Errors
@@ -47,13 +73,14 @@ pub(super) fn quarantine(
     path: &Path,
     size: u64,
     hole: Hole,
+    meaning: Meaning,
 ) -> Result<(u64, PathBuf), StorageError> {
     let failed = |source| StorageError::io(path, "set damage aside in", source);
     let old = fs.open(path, OpenMode::Read).map_err(failed)?;
-    let kept = path.with_added_extension(format!("damaged-{}", hole.position));
+    let kept = kept_path(path, hole.position);
     keep(fs, &*old, &kept, hole.position..hole.end).map_err(failed)?;
     let temporary = path.with_added_extension("tmp");
-    let new_size = replace(fs, &*old, &temporary, size, hole).map_err(failed)?;
+    let new_size = replace(fs, &*old, &temporary, size, (hole, meaning)).map_err(failed)?;
     fs.rename(&temporary, path).map_err(failed)?;
     sync_parent(fs, path).map_err(failed)?;
     Ok((new_size, kept))
@@ -77,12 +104,12 @@ fn replace(
     old: &dyn StoredFile,
     temporary: &Path,
     size: u64,
-    hole: Hole,
+    (hole, meaning): (Hole, Meaning),
 ) -> io::Result<u64> {
     let new = fs.open(temporary, OpenMode::Replace)?;
     let mut position = copy_range(old, 0..hole.position, &*new, 0)?;
     if hole.offset < hole.next_offset {
-        let batch = empty_batch(hole)?;
+        let batch = empty_batch(hole, meaning)?;
         write_all_at(&*new, &mut [IoSlice::new(&batch)], position)?;
         position += batch.len() as u64;
     }
@@ -114,7 +141,7 @@ fn copy_range(
 }
 
 /// A batch without records that takes up the offsets of the hole.
-fn empty_batch(hole: Hole) -> io::Result<[u8; BATCH_HEADER_SIZE]> {
+fn empty_batch(hole: Hole, meaning: Meaning) -> io::Result<[u8; BATCH_HEADER_SIZE]> {
     let too_wide =
         |_| io::Error::new(io::ErrorKind::InvalidData, "more offsets are gone than a batch can have");
     let header = BatchHeader {
@@ -123,7 +150,7 @@ fn empty_batch(hole: Hole) -> io::Result<[u8; BATCH_HEADER_SIZE]> {
         leader_epoch: 0,
         magic: MAGIC,
         crc: 0,
-        attributes: Attributes(0),
+        attributes: Attributes(if meaning == Meaning::Loss { MARK } else { 0 }),
         last_offset_delta: i32::try_from(hole.next_offset - hole.offset - 1).map_err(too_wide)?,
         base_timestamp: NO_TIMESTAMP,
         max_timestamp: NO_TIMESTAMP,

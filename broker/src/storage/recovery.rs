@@ -20,7 +20,7 @@ use crate::storage::file_names::{self, segment_file};
 use crate::storage::files::{FileSystem, IoMode};
 use crate::storage::heal::{self, Healed};
 use crate::storage::partition_metadata;
-use crate::storage::quarantine::{self, Hole};
+use crate::storage::quarantine::{self, Hole, Meaning};
 use crate::storage::segment::{Segment, SegmentPlace};
 use crate::storage::summary::{NewEntries, SegmentSummary};
 use crate::storage::torn_tail::{Cut, Damage, cut};
@@ -116,6 +116,7 @@ pub(super) fn trust(place: SegmentPlace<'_>, checkpoint: &PartitionCheckpoint) -
         recovered.segments.push(Arc::new(segment));
     }
     recovered.segments.push(Arc::new(Segment::with_summary(place, active)));
+    recovered.segments.iter().for_each(|segment| segment.restore_holes(Some(checkpoint)));
     recovered.end =
         Bound { offset: checkpoint.end_offset, segment_base: active.base_offset, position: active.size };
     recovered
@@ -130,6 +131,7 @@ pub(super) struct Task<'a> {
     pub(super) checkpoint: Option<&'a PartitionCheckpoint>,
     pub(super) distrust_cache: bool,
     pub(super) now_ms: i64,
+    pub(super) holes_mean: Meaning,
 }
 
 /// A segment file in the folder.
@@ -172,6 +174,7 @@ pub(super) fn recover(
     for at in 0..found.len() {
         recover_segment(task, &found[at..], &mut recovered, visit)?;
     }
+    recovered.segments.iter().for_each(|segment| segment.restore_holes(task.checkpoint));
     recovered.start_offset = recovered.start_offset.min(recovered.end.offset);
     Ok(recovered)
 }
@@ -199,12 +202,8 @@ fn find_segments(task: Task<'_>, names: &[String]) -> Result<Vec<Found>, Storage
     let mut found = Vec::new();
     for base_offset in names.iter().filter_map(|name| file_names::base_offset_of(name, file_names::LOG)) {
         let path = segment_file(task.place.dir, base_offset, file_names::LOG);
-        let size = task
-            .place
-            .store
-            .fs()
-            .file_len(&path)
-            .map_err(|source| StorageError::io(&path, "stat", source))?;
+        let size = task.place.store.fs().file_len(&path);
+        let size = size.map_err(|source| StorageError::io(&path, "stat", source))?;
         found.push(Found { base_offset, size });
     }
     found.sort_unstable_by_key(|segment| segment.base_offset);
@@ -399,6 +398,7 @@ fn check_batches(
                     checked.damage = Some(reason);
                     return Ok(checked);
                 }
+                segment.note_placeholder(&header, checked.summary.size);
                 checked.summary.add(&header, segment.index_interval_bytes(), &mut checked.entries);
                 checked.batches += 1;
                 visit(&header);
@@ -432,7 +432,7 @@ fn find_hole(damage: &Damage<'_>, next_base: Option<i64>) -> Result<Option<Hole>
 fn set_aside(task: Task<'_>, damage: Damage<'_>, hole: Hole) -> Result<(u64, SetAside), StorageError> {
     let Damage { segment, size, reason, .. } = damage;
     let path = segment.path().to_path_buf();
-    let (new_size, kept) = quarantine::quarantine(task.place.store.fs(), &path, size, hole)?;
+    let (new_size, kept) = quarantine::quarantine(task.place.store.fs(), &path, size, hole, task.holes_mean)?;
     // The descriptor is of the file as it was.
     segment.close();
     let Hole { position, end, offset, next_offset } = hole;

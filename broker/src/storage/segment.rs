@@ -16,6 +16,7 @@ use crate::storage::error::{ReadError, StorageError};
 use crate::storage::file_names::{self, segment_file};
 use crate::storage::files::{FileSystem, IoMode, OpenMode, StoredFile};
 use crate::storage::header_walk::HeaderWalk;
+use crate::storage::holes::KnownHoles;
 use crate::storage::offset_index::{self, OffsetIndex, OffsetLookup};
 use crate::storage::state_file::{self, StateKind};
 use crate::storage::store::Store;
@@ -40,6 +41,7 @@ pub struct Segment {
     is_sealed: AtomicBool,
     is_open: AtomicBool,
     was_used: AtomicBool,
+    known_holes: KnownHoles,
 }
 
 /// Written under the lock by the log's writer, and by whoever rebuilds the indexes.
@@ -84,6 +86,7 @@ impl Segment {
             is_sealed: AtomicBool::new(false),
             is_open: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
+            known_holes: KnownHoles::default(),
         }
     }
 
@@ -109,6 +112,11 @@ impl Segment {
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.is_sealed.load(Ordering::Acquire)
+    }
+
+    /// Ranges that hold no readable batches.
+    pub(super) fn known_holes(&self) -> &KnownHoles {
+        &self.known_holes
     }
 
     pub(super) fn index_interval_bytes(&self) -> u32 {
@@ -172,6 +180,14 @@ impl Segment {
         }
         let mode = if self.is_sealed() { OpenMode::Read } else { OpenMode::Write };
         let file = self.store.fs().open(&self.path, mode)?;
+        if self.is_sealed() {
+            // A reader may be promised all that was ever there.
+            let bytes = file.size()?;
+            let is_known = || self.known_holes.load().is_some_and(|holes| holes.at_position(bytes).is_some());
+            if bytes < self.size() && !is_known() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
         self.log.store(Some(Arc::new(Arc::clone(&file))));
         self.set_open();
         Ok(file)
@@ -267,26 +283,19 @@ impl Segment {
             && self.time_index.load(fs, summary.time_index).unwrap_or(false)
     }
 
-    /// Reads all batch headers and writes new indexes. Batches behind damage are left out; reading there tells.
+    /// Reads all batch headers and writes new indexes. What is damaged is left out.
     fn rebuild(self: &Arc<Self>, state: &mut State) -> Result<(), ReadError> {
-        let created_ms = state.summary.map_or(0, |summary| summary.created_ms);
-        let mut summary = SegmentSummary::new(self.base_offset, created_ms);
         let mut entries = NewEntries::default();
         let file = self.file(IoMode::Blocking).map_err(|error| ReadError::io(&self.path, error))?;
-        let mut walk = HeaderWalk::new(&*file, &self.path, 0..self.size(), IoMode::Blocking);
-        loop {
-            match walk.next() {
-                Ok(Some(batch)) => summary.add(&batch.header, self.index_interval_bytes, &mut entries),
-                Ok(None) => break,
-                Err(ReadError::Corrupt { .. }) => {
-                    if let Some(known) = state.summary {
-                        summary.next_offset = known.next_offset;
-                    }
-                    break;
-                }
-                Err(error) => return Err(error),
+        let known = state.summary;
+        let mut summary = match self.summarize(&*file, known, &mut entries) {
+            Err(error) if error.is_damage() => {
+                self.find_holes(&*file, known.map_or(i64::MAX, |known| known.next_offset))?;
+                entries = NewEntries::default();
+                self.summarize(&*file, known, &mut entries)?
             }
-        }
+            summarized => summarized?,
+        };
         if self.is_sealed() {
             summary.close(&mut entries);
         }
@@ -305,6 +314,27 @@ impl Segment {
             let _ = self.save_seal(&summary);
         }
         Ok(())
+    }
+
+    /// What the batch headers of the file come to.
+    fn summarize(
+        &self,
+        file: &dyn StoredFile,
+        known: Option<SegmentSummary>,
+        entries: &mut NewEntries,
+    ) -> Result<SegmentSummary, ReadError> {
+        let created_ms = known.map_or(0, |known| known.created_ms);
+        let mut summary = SegmentSummary::new(self.base_offset, created_ms);
+        let mut walk = self.walk(file, 0..self.size(), IoMode::Blocking);
+        while let Some(batch) = walk.next()? {
+            summary.skip_to(batch.position);
+            summary.add(&batch.header, self.index_interval_bytes, entries);
+        }
+        if let Some(known) = known {
+            // The last batches may be damaged.
+            summary.next_offset = summary.next_offset.max(known.next_offset);
+        }
+        Ok(summary)
     }
 
     /// The indexes contradict the log: nobody uses them until they are rebuilt.
@@ -401,8 +431,13 @@ impl Segment {
 
     /// The seal, if it is there, readable, and of the file as it is.
     fn load_seal(&self) -> Option<SegmentSummary> {
+        self.seal().filter(|seal| seal.size == self.size())
+    }
+
+    /// The seal, if it is there and readable.
+    pub(super) fn seal(&self) -> Option<SegmentSummary> {
         let seal = state_file::load::<SegmentSummary>(self.store.fs(), &self.seal_path(), SEAL_KIND);
-        seal.ok().flatten().filter(|seal| seal.base_offset == self.base_offset && seal.size == self.size())
+        seal.ok().flatten().filter(|seal| seal.base_offset == self.base_offset)
     }
 
     /// What is known of the segment, read from its seal or its batch headers if need be.
@@ -446,7 +481,7 @@ impl Segment {
         range: Range<u64>,
         io: IoMode,
     ) -> HeaderWalk<'a> {
-        HeaderWalk::new(file, &self.path, range, io)
+        HeaderWalk::new(file, &self.path, range, self.known_holes.load(), io)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all logs of a broker share: the file system, and a budget of open segments.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 
@@ -17,6 +17,7 @@ pub struct Store {
     open_max: usize,
     open: Mutex<VecDeque<Weak<Segment>>>,
     replay: ArcSwapOption<Replay>,
+    verifying: Mutex<()>,
 }
 
 impl Store {
@@ -26,8 +27,9 @@ impl Store {
         Arc::new(Self {
             fs,
             open_max: open_segments_max.max(1),
-            open: Mutex::new(VecDeque::new()),
+            open: Mutex::default(),
             replay: ArcSwapOption::empty(),
+            verifying: Mutex::default(),
         })
     }
 
@@ -50,6 +52,11 @@ impl Store {
 
     pub(super) fn replay(&self) -> Option<Arc<Replay>> {
         self.replay.load_full()
+    }
+
+    /// Held by a reader that has a segment verified: so many bytes are read for one at a time.
+    pub fn verifying(&self) -> MutexGuard<'_, ()> {
+        self.verifying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Segments that are open now.

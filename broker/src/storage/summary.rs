@@ -109,6 +109,12 @@ impl SegmentSummary {
         self.next_offset = header.next_offset();
     }
 
+    /// Accounts for bytes that hold no batches, up to `position`.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        self.unindexed_bytes += position - self.size.min(position);
+        self.size = self.size.max(position);
+    }
+
     fn add_offset_entry(&mut self, header: &BatchHeader, entries: &mut NewEntries) {
         // Neither fails in a segment that was rolled by the rules; one that was not is read without this entry.
         let (Some(relative), Ok(position)) = (self.relative(header.last_offset()), u32::try_from(self.size))

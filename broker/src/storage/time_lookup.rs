@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendlog_protocol::records::{NO_TIMESTAMP, first_record_at_or_after, max_timestamp_record};
+use sendlog_protocol::records::{NO_TIMESTAMP, check_stored, first_record_at_or_after, max_timestamp_record};
 
 use crate::storage::error::ReadError;
 use crate::storage::files::{IoMode, StoredFile, read_full_at};
@@ -35,7 +35,8 @@ impl LogView {
     /// The first record, from the log's start to `bound`, whose timestamp is at least `timestamp`.
     ///
     /// # Errors
-    /// [`ReadError::Corrupt`], also for a batch that cannot be decompressed; [`ReadError::Io`].
+    /// [`ReadError::Corrupt`] at damage that is not known; past what is known it goes on. [`ReadError::Undecodable`],
+    /// [`ReadError::Io`].
     pub fn offset_for_timestamp(
         &self,
         timestamp: i64,
@@ -66,7 +67,7 @@ impl LogView {
         let Some((segment, batch)) = best else { return Ok(None) };
         let bytes = segment.read_batch(&batch)?;
         let found = max_timestamp_record(&bytes, DECOMPRESSED_BYTES_MAX)
-            .map_err(|error| segment.corrupt(&batch, error.to_string()))?;
+            .map_err(|error| segment.undecodable(&batch, error.to_string()))?;
         Ok(found.map(|record| TimestampOffset {
             timestamp: record.timestamp,
             offset: record.offset,
@@ -94,7 +95,7 @@ impl Segment {
             }
             let bytes = self.read_batch_from(&*file, &batch)?;
             let found = first_record_at_or_after(&bytes, timestamp, start_offset, DECOMPRESSED_BYTES_MAX)
-                .map_err(|error| self.corrupt(&batch, error.to_string()))?;
+                .map_err(|error| self.undecodable(&batch, error.to_string()))?;
             if let Some(record) = found {
                 let leader_epoch = batch.header.leader_epoch;
                 let (timestamp, offset) = (record.timestamp, record.offset);
@@ -120,6 +121,8 @@ impl Segment {
         } else {
             self.checked_entry(bound, |times| times.below_offset(bound.offset))?
         };
+        // The largest of those that can be read may be anywhere then.
+        let entry = entry.filter(|entry| self.past_holes(entry.offset) == entry.offset);
         let from = entry.map_or(start_offset, |entry| start_offset.max(entry.offset));
         let Some(range) = self.range_from(from, bound)? else { return Ok(None) };
         let file = self.open()?;
@@ -145,6 +148,10 @@ impl Segment {
     ) -> Result<Option<TimeEntry>, ReadError> {
         for _ in 0..2 {
             let Some(entry) = find(&self.times(IoMode::Blocking)?) else { return Ok(None) };
+            if self.past_holes(entry.offset) != entry.offset {
+                // Nothing is left to compare it with; it says no more than that all timestamps up to there are lower.
+                return Ok(Some(entry).filter(|entry| entry.offset < bound.offset));
+            }
             let batch = self.locate(entry.offset, self.size(), IoMode::Blocking)?;
             let is_right = batch.is_some_and(|batch| {
                 batch.header.last_offset() == entry.offset && batch.header.max_timestamp == entry.timestamp
@@ -179,7 +186,12 @@ impl Segment {
         if read < bytes.len() {
             return Err(self.corrupt(batch, "the file ends in it".to_owned()));
         }
+        check_stored(&bytes).map_err(|error| self.corrupt(batch, error.to_string()))?;
         Ok(bytes)
+    }
+
+    fn undecodable(&self, batch: &Located, reason: String) -> ReadError {
+        ReadError::Undecodable { path: self.path().to_path_buf(), position: batch.position, reason }
     }
 
     fn corrupt(&self, batch: &Located, reason: String) -> ReadError {

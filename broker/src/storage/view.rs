@@ -1,11 +1,13 @@
 //! Reading a log: a snapshot of its segments, taken without any lock.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::storage::error::ReadError;
 use crate::storage::file_slice::FileSlice;
 use crate::storage::files::IoMode;
 use crate::storage::header_walk::Located;
+use crate::storage::holes::Quarantined;
 use crate::storage::offset_index::OffsetEntry;
 use crate::storage::segment::Segment;
 
@@ -61,12 +63,12 @@ impl LogView {
     }
 
     /// Whole batches from the one that contains `offset` on (the next one, if that offset was never written), below
-    /// `bound`, of at most `max_bytes`, but at least one if `min_one`. The range lies in one segment. None at the bound,
-    /// or if not even the first batch fits.
+    /// `bound`, of at most `max_bytes`, but at least one if `min_one`. The range lies in one segment, and ends before what is
+    /// known to be damaged. None at the bound, or if not even the first batch fits.
     ///
     /// # Errors
     /// [`ReadError::OutOfRange`] before the log's start or behind the bound, [`ReadError::WouldBlock`] as `io` says,
-    /// [`ReadError::Corrupt`], [`ReadError::Io`].
+    /// [`ReadError::Quarantined`] in a known damaged range, [`ReadError::Corrupt`] at an unknown one, [`ReadError::Io`].
     pub fn read(
         &self,
         offset: i64,
@@ -77,7 +79,8 @@ impl LogView {
     ) -> Result<Option<FileSlice>, ReadError> {
         self.check_range(offset, bound)?;
         let Some((segment, first)) = self.find(offset, bound, io)? else { return Ok(None) };
-        let end = bound.end_in(segment);
+        // Damage that was found since then does not cut the batch in two.
+        let end = segment.readable_end(offset, bound.end_in(segment)).max(first.end());
         let limit = first.position.saturating_add(max_bytes as u64);
         let stop = if limit < first.end() {
             if !min_one {
@@ -142,16 +145,65 @@ impl LogView {
                 break;
             }
             // Not in the first one if offsets are missing between two segments.
-            if let Some(batch) = segment.locate(offset, bound.end_in(segment), io)? {
+            if let Some(batch) = segment.locate_readable(offset, bound.end_in(segment), io)? {
+                if offset.max(segment.base_offset()) < batch.header.base_offset {
+                    self.confirm(segment, &batch, bound, io)?;
+                }
                 return Ok(Some((segment, batch)));
             }
         }
         Ok(None)
     }
 
+    /// Looks twice at a batch that comes after missing offsets, as compaction leaves them: no checksum covers its own.
+    fn confirm(
+        &self,
+        segment: &Arc<Segment>,
+        batch: &Located,
+        bound: &Bound,
+        io: IoMode,
+    ) -> Result<(), ReadError> {
+        if self.end_offset_of(segment, bound) <= batch.header.last_offset() {
+            return Err(ReadError::Corrupt {
+                path: segment.path().to_path_buf(),
+                position: batch.position,
+                reason: format!("offset {} lies behind the segment", batch.header.base_offset),
+            });
+        }
+        let file = segment.file(io).map_err(|error| ReadError::io(segment.path(), error))?;
+        let mut walk = segment.walk(&*file, batch.position..bound.end_in(segment), io);
+        walk.next().and_then(|_| walk.next()).map(drop)
+    }
+
     pub(super) fn segments_below(&self, bound: &Bound) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
         let count = self.segments.partition_point(|segment| segment.base_offset() <= bound.segment_base);
         self.segments[..count].iter()
+    }
+
+    /// What cannot be read, from the log's start on.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let ranges = self.segments.iter().zip(1..).flat_map(|(segment, next)| {
+            let next_base = self.segments.get(next).map_or(i64::MAX, |next| next.base_offset());
+            let within = move |range: Quarantined| Quarantined {
+                next_offset: range.next_offset.min(next_base),
+                ..range
+            };
+            segment.quarantined_ranges().into_iter().map(within)
+        });
+        ranges.filter(|range| self.start_offset < range.next_offset).collect()
+    }
+
+    /// The segment with that `.log` file.
+    #[must_use]
+    pub fn segment_at(&self, path: &Path) -> Option<&Arc<Segment>> {
+        self.segments.iter().find(|segment| segment.path() == path)
+    }
+
+    /// What the last offset of a segment is less than: the next one's base, or the bound.
+    pub(super) fn end_offset_of(&self, segment: &Segment, bound: &Bound) -> i64 {
+        let next = self.segments.partition_point(|other| other.base_offset() <= segment.base_offset());
+        self.segments.get(next).map_or(bound.offset, |next| next.base_offset())
     }
 
     /// What the segments amount to, oldest first. Reads the seals of those not used since the start.
@@ -193,6 +245,31 @@ enum Walked {
 }
 
 impl Segment {
+    /// How far a read from `offset` may go: to the next hole, or to `end`.
+    fn readable_end(&self, offset: i64, end: u64) -> u64 {
+        let holes = self.known_holes().load();
+        let hole = holes.as_ref().and_then(|holes| holes.next_from(offset));
+        hole.map_or(end, |hole| end.min(hole.position))
+    }
+
+    /// As [`Segment::locate`], but a hole on the way is an error.
+    fn locate_readable(
+        self: &Arc<Self>,
+        offset: i64,
+        end: u64,
+        io: IoMode,
+    ) -> Result<Option<Located>, ReadError> {
+        let located = self.locate(offset, end, io)?;
+        // Looked at afterwards: the search may have found some.
+        if let Some(holes) = self.known_holes().load()
+            && let Some(hole) = holes.next_from(offset)
+            && hole.position < located.map_or(end, |batch| batch.position)
+        {
+            return Err(self.unreadable(hole));
+        }
+        Ok(located)
+    }
+
     /// The first batch whose last offset is not below `offset`, before `end`.
     pub(super) fn locate(
         self: &Arc<Self>,
@@ -246,6 +323,12 @@ impl Segment {
         let mut walk = self.walk(&*file, start..end, io);
         if let Some(entry) = entry {
             match walk.next() {
+                // The batch is in a hole, and there is nothing to compare.
+                next if 0 < walk.skipped() => {
+                    if let Some(batch) = next?.filter(&is_wanted) {
+                        return Ok(Walked::Found(batch));
+                    }
+                }
                 Ok(Some(batch)) if batch.header.last_offset() == entry.offset => {
                     if is_wanted(&batch) {
                         return Ok(Walked::Found(batch));
@@ -261,7 +344,7 @@ impl Segment {
             if is_wanted(&batch) {
                 return Ok(Walked::Found(batch));
             }
-            if sparse < batch.position && !self.is_rebuilt() {
+            if sparse.saturating_add(walk.skipped()) < batch.position && !self.is_rebuilt() {
                 return Ok(Walked::Doubt);
             }
         }

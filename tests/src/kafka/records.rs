@@ -1,6 +1,7 @@
 //! Producing, fetching and finding offsets.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sendlog_protocol::messages::{
@@ -160,6 +161,20 @@ impl Kafka {
         self.receive_fetched()
     }
 
+    /// One batch, or what else is at an offset.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the answer does not consist of whole batches.
+    pub fn fetch_one(&mut self, topic: &str, partition: i32, offset: i64) -> io::Result<Fetched> {
+        let mut request = fetch_request(topic, partition, offset);
+        request.topics[0].partitions[0].partition_max_bytes = 1;
+        self.send(FETCH_VERSION, &request)?;
+        self.receive_fetched()
+    }
+
     /// What is at an offset, as soon as there is something; nothing after a long time.
     ///
     /// # Errors
@@ -169,6 +184,26 @@ impl Kafka {
     /// When the answer does not consist of whole batches.
     pub fn fetch_when_there(&mut self, topic: &str, partition: i32, offset: i64) -> io::Result<Fetched> {
         self.send_waiting_fetch(topic, partition, offset)?;
+        self.receive_fetched()
+    }
+
+    /// What is at an offset within a time, in whole milliseconds.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the answer does not consist of whole batches.
+    pub fn fetch_waiting(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        wait: Duration,
+    ) -> io::Result<Fetched> {
+        let max_wait_ms = i32::try_from(wait.as_millis()).expect("some seconds at most");
+        let request = FetchRequest { max_wait_ms, min_bytes: 1, ..fetch_request(topic, partition, offset) };
+        self.send(FETCH_VERSION, &request)?;
         self.receive_fetched()
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Kafka, assert_ok};
 
 const TOPIC_RESOURCE: i8 = 2;
+const BROKER_RESOURCE: i8 = 4;
 const SET: i8 = 0;
 
 impl Kafka {
@@ -134,18 +135,30 @@ impl Kafka {
     /// # Panics
     /// When there is no such topic or setting.
     pub fn topic_config(&mut self, topic: &str, setting: &str) -> String {
+        self.config(TOPIC_RESOURCE, topic, setting)
+    }
+
+    /// A setting of the broker, as it is in force.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn broker_config(&mut self, setting: &str) -> String {
+        self.config(BROKER_RESOURCE, "1", setting)
+    }
+
+    fn config(&mut self, resource_type: i8, name: &str, setting: &str) -> String {
         let resource = DescribeConfigsResource {
-            resource_type: TOPIC_RESOURCE,
-            resource_name: topic.to_owned(),
+            resource_type,
+            resource_name: name.to_owned(),
             configuration_keys: Some(vec![setting.to_owned()]),
         };
         let request =
             DescribeConfigsRequest { resources: vec![resource], ..DescribeConfigsRequest::default() };
         let result = self.ask(4, &request).results.swap_remove(0);
-        assert_ok(result.error_code, result.error_message.as_deref(), topic);
+        assert_ok(result.error_code, result.error_message.as_deref(), name);
         let found = result.configs.into_iter().find(|config| config.name == setting);
         let value = found.and_then(|config| config.value);
-        value.unwrap_or_else(|| panic!("{topic} has no setting {setting}"))
+        value.unwrap_or_else(|| panic!("{name} has no setting {setting}"))
     }
 
     /// Sets a setting of a topic.

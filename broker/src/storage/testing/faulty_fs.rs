@@ -217,6 +217,14 @@ impl StoredFile for FaultyFile {
         self.file.drop_cache(position)
     }
 
+    fn forget(&self, position: u64, len: u64) -> io::Result<()> {
+        self.file.forget(position, len)
+    }
+
+    fn without_read_ahead(&self) -> io::Result<()> {
+        self.file.without_read_ahead()
+    }
+
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }

@@ -191,7 +191,7 @@ impl Expected {
         assert_eq!(log.view().max_timestamp(&log.end()).unwrap(), wanted);
     }
 
-    fn records(&self) -> Vec<TimestampOffset> {
+    pub(super) fn records(&self) -> Vec<TimestampOffset> {
         let of_batch = |batch: &TestBatch| -> Vec<TimestampOffset> {
             read_records(&batch.bytes, 1 << 20)
                 .unwrap()
