@@ -260,7 +260,7 @@ impl Shared {
         turn.written();
         if !round.is_empty() {
             self.parts.committer.stage(&mut round.commit, std::mem::take(&mut round.pending));
-            let stage = self.queue.enter_sync_stage();
+            turn.enter_sync_stage();
             if let Some(jobs) = turn.take_more() {
                 self.write(jobs, &mut round);
                 turn.written();
@@ -273,7 +273,7 @@ impl Shared {
                     self.parts.committer.commit(staged).map_err(|error| self.fail(Arc::new(error)))
                 }
             };
-            drop(stage);
+            turn.leave_sync_stage();
             match synced {
                 Ok(()) => round.acknowledge(),
                 Err(failure) => round.refuse(&failure),

@@ -4,6 +4,9 @@
 //! take -> write stage (one thread at a time) -> sync stage (one at a time; take_more) -> end of the turn -> take
 //! ```
 //!
+//! Rounds go through the sync stage in the order in which they were written: one that went ahead would make durable, and
+//! show, what stands behind batches that are not.
+//!
 //! A thread that is through with a round looks at the queue again, so a push wakes nobody while one is busy, unless it
 //! is worth a second thread. No job is left behind with all threads asleep.
 
@@ -17,7 +20,8 @@ pub(super) const OVERLAP_BYTES_MIN: usize = 64 << 10;
 pub(super) struct CommitQueue<J> {
     state: Mutex<State<J>>,
     arrived: Condvar,
-    sync_stage: Mutex<()>,
+    /// A turn has left the sync stage, or will not enter it.
+    advanced: Condvar,
 }
 
 #[derive(Debug)]
@@ -33,12 +37,16 @@ struct State<J> {
     sleeping: usize,
     is_called: bool,
     is_closed: bool,
+    /// Turns that have not been through the sync stage, in the order of their writing.
+    open_turns: Vec<u64>,
+    next_turn: u64,
 }
 
 /// A thread's work on a round. Whoever drops it without [`Turn::end`] breaks off (a panic), and others take over.
 #[derive(Debug)]
 pub(super) struct Turn<'a, J> {
     queue: &'a CommitQueue<J>,
+    number: u64,
     is_writing: bool,
     is_ended: bool,
 }
@@ -53,8 +61,10 @@ impl<J> CommitQueue<J> {
             sleeping: 0,
             is_called: false,
             is_closed: false,
+            open_turns: Vec::new(),
+            next_turn: 0,
         };
-        Self { state: Mutex::new(state), arrived: Condvar::new(), sync_stage: Mutex::new(()) }
+        Self { state: Mutex::new(state), arrived: Condvar::new(), advanced: Condvar::new() }
     }
 
     /// Queues a job of so many bytes; drops it if the queue is closed.
@@ -80,7 +90,11 @@ impl<J> CommitQueue<J> {
         loop {
             if !state.is_writing && !state.jobs.is_empty() {
                 state.busy += 1;
-                return Some((state.take(), Turn { queue: self, is_writing: true, is_ended: false }));
+                let number = state.next_turn;
+                state.next_turn += 1;
+                state.open_turns.push(number);
+                let turn = Turn { queue: self, number, is_writing: true, is_ended: false };
+                return Some((state.take(), turn));
             }
             if state.is_closed && state.jobs.is_empty() {
                 return None;
@@ -90,11 +104,6 @@ impl<J> CommitQueue<J> {
             state.sleeping -= 1;
             state.is_called = false;
         }
-    }
-
-    /// Waits for the sync stage; it ends with the guard.
-    pub(super) fn enter_sync_stage(&self) -> MutexGuard<'_, ()> {
-        self.sync_stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes a thread if the queue needs one.
@@ -122,10 +131,26 @@ impl<J> Turn<'_, J> {
         self.queue.call(&mut state);
     }
 
-    /// Enters the write stage again if there is something to write and nobody else does.
+    /// Waits for the sync stage, until all that was written before is through it. It ends with [`Turn::leave_sync_stage`], or
+    /// with the turn: of one that breaks off others must know before they enter.
+    pub(super) fn enter_sync_stage(&self) {
+        let mut state = self.queue.lock();
+        while state.open_turns.first() != Some(&self.number) {
+            state = self.queue.advanced.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What was written is durable, or has failed and everybody knows.
+    pub(super) fn leave_sync_stage(&self) {
+        self.queue.lock().close_turn(self.number);
+        self.queue.advanced.notify_all();
+    }
+
+    /// Enters the write stage again, from the sync stage, if there is something to write and nobody else does, or has: it
+    /// would go ahead of that.
     pub(super) fn take_more(&mut self) -> Option<Vec<J>> {
         let mut state = self.queue.lock();
-        if state.is_writing || state.jobs.is_empty() {
+        if state.is_writing || state.jobs.is_empty() || state.open_turns.last() != Some(&self.number) {
             return None;
         }
         self.is_writing = true;
@@ -142,6 +167,8 @@ impl<J> Drop for Turn<'_, J> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.busy -= 1;
+        state.close_turn(self.number);
+        self.queue.advanced.notify_all();
         if self.is_ended {
             return;
         }
@@ -156,6 +183,10 @@ impl<J> Drop for Turn<'_, J> {
 }
 
 impl<J> State<J> {
+    fn close_turn(&mut self, number: u64) {
+        self.open_turns.retain(|open| *open != number);
+    }
+
     /// Whether a sleeping thread should be woken for what is queued. While another is busy that is
     /// worth it only for so much data that writing it beside the sync saves more than the wake costs.
     fn needs_call(&self) -> bool {

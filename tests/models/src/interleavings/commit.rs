@@ -149,7 +149,9 @@ impl Model {
         if round.acks.is_empty() {
             return Ok(());
         }
-        let stage = (!is_planted(Planted::NoSyncStage)).then(|| self.queue.enter_sync_stage());
+        if !is_planted(Planted::NoSyncStage) {
+            turn.enter_sync_stage();
+        }
         if let Some(jobs) = turn.take_more() {
             ghost::count_last_look();
             self.write(jobs, round)?;
@@ -163,7 +165,7 @@ impl Model {
         }
         let is_failed = self.failure.get().is_some() && !is_planted(Planted::FailureForgotten);
         let synced = if is_failed { Err(()) } else { self.sync(round)? };
-        drop(stage);
+        turn.leave_sync_stage();
         self.step()?;
         match synced {
             Ok(number) => self.acknowledge(round, number),

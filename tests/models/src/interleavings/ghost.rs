@@ -150,7 +150,9 @@ impl Ghost {
         match outcome {
             Ok(ends) => {
                 for &(partition, end) in ends {
-                    truth.synced[partition] = truth.synced[partition].max(end);
+                    let before = truth.synced[partition];
+                    assert_eq!(before + 1, end, "a round went ahead of one that was written before it");
+                    truth.synced[partition] = end;
                 }
             }
             Err(()) => {
