@@ -2,10 +2,12 @@
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use sendlog_broker::config::{Args, Config, LogFormat};
 use sendlog_broker::server;
+use sendlog_broker::storage::files::RealFs;
 use tracing_subscriber::filter::LevelFilter;
 
 /// A mistake in the arguments or the configuration.
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
         }
     };
     start_logging(&config);
-    match server::run(config) {
+    match server::run(config, Arc::new(RealFs)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("broker: {error}");
