@@ -1,6 +1,7 @@
 //! Power cuts at every operation of the disk: `cargo run -p sendlog-tests --bin crash-rig -- --help`.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -42,11 +43,18 @@ fn main() -> ExitCode {
 
 /// Returns whether all is as it should be.
 fn run(options: &Options) -> io::Result<bool> {
+    // Built now, on nobody's time.
+    broker_binary::path();
+    let known_bad = match &options.known_bad {
+        _ if options.no_control => None,
+        None => Some(broker_binary::lying()),
+        given => given.clone(),
+    };
     let started = Instant::now();
     let mut rig = Rig { options, pairs: pairs(options)?, deadline: None, started };
     println!("sendlog {} crash-rig, seed {}", env!("CARGO_PKG_VERSION"), options.seed);
     println!("{}", Row::head());
-    let control = rig.control()?;
+    let control = known_bad.map_or_else(|| Ok(Vec::new()), |program| rig.control(&program))?;
     let mut rows = Vec::new();
     let mut total = Tally::default();
     let pairs = rig.pairs.clone();
@@ -106,28 +114,19 @@ impl Rig<'_> {
     }
 
     /// The same with a broker that acknowledges before it syncs.
-    fn control(&self) -> io::Result<Vec<Row>> {
-        if self.options.no_control {
-            return Ok(Vec::new());
-        }
-        let lying = broker_binary::lying();
+    fn control(&self, program: &Path) -> io::Result<Vec<Row>> {
         let mut rows = Vec::new();
         let kind = self.pairs.first().map_or(FileSystemKind::Ext4, |(_, kind)| *kind);
         for workload in sendlog_tests::crash_rig::workloads::ALL {
             if CONTROL.contains(&workload.name) {
-                rows.push(self.sweep(workload, kind, Some(&lying))?);
+                rows.push(self.sweep(workload, kind, Some(program))?);
             }
         }
         Ok(rows)
     }
 
     /// Records a workload, of the broker or of another program, and tries what the options say.
-    fn sweep(
-        &self,
-        workload: &Workload,
-        kind: FileSystemKind,
-        other: Option<&std::path::Path>,
-    ) -> io::Result<Row> {
+    fn sweep(&self, workload: &Workload, kind: FileSystemKind, other: Option<&Path>) -> io::Result<Row> {
         let begun = Instant::now();
         let empty = kind.format(self.options.image_bytes())?.expect("it was made before");
         let setup = Setup { program: None, args: self.options.broker_args(workload) };

@@ -54,6 +54,9 @@ pub struct Options {
     /// KEY=VALUE passed on to the broker as --set; may be repeated.
     #[arg(long)]
     set: Vec<String>,
+    /// The broker that does not sync [default: `lying-broker`, built when it is out of date].
+    #[arg(long, value_name = "PROGRAM")]
+    pub known_bad: Option<PathBuf>,
     /// Leave the broker that does not sync out: for looking into a failure.
     #[arg(long)]
     pub no_control: bool,

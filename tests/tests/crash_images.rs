@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 fn acknowledged_records_survive_power_cuts_at_any_operation() {
     workshop::install_mkfs_xfs();
     let mut command = Command::new(env!("CARGO_BIN_EXE_crash-rig"));
+    command.args(["--known-bad", env!("CARGO_BIN_EXE_lying-broker")]);
     // The budget is for machines that are slow today.
     command.args(["--points", "6", "--second-every", "3", "--second-points", "2", "--budget", "80"]);
     let mut rig = Process::spawn(&mut command).expect("the rig was built with this test");
