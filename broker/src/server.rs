@@ -26,7 +26,7 @@ use crate::stop::{self, Stop, StopSender};
 use crate::storage::commit::{Committer, JournalPlace};
 use crate::storage::data_dir::{DataDir, DataDirError, LastEnd};
 use crate::storage::error::StorageError;
-use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::files::FileSystem;
 use crate::storage::flush::Flusher;
 use crate::storage::journal;
 use crate::storage::journal::replay::Replay;
@@ -93,11 +93,11 @@ pub enum ServerError {
     },
 }
 
-/// Runs the broker until SIGTERM, SIGINT, or a failed write.
+/// Runs the broker until SIGTERM, SIGINT, or a failed write, with its data in `files`.
 ///
 /// # Errors
 /// [`ServerError`], with the way out.
-pub fn run(config: Config) -> Result<(), ServerError> {
+pub fn run(config: Config, files: Arc<dyn FileSystem>) -> Result<(), ServerError> {
     let started = Instant::now();
     let descriptors = raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -111,7 +111,8 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         let (stopper, stop) = stop::channel();
         let on_failure = stopper.clone();
         let server =
-            Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
+            Server::start(Arc::new(config), files, descriptors, stop.clone(), move || on_failure.stop())
+                .await?;
         stop_on_signals(stopper).map_err(ServerError::Start)?;
         // Nobody reads stdout of a daemon: that it cannot be written is no reason to end.
         let _ = server.announce(started.elapsed());
@@ -149,6 +150,7 @@ impl Server {
     /// [`ServerError`] with the way out; the directory is as it was then.
     pub async fn start(
         config: Arc<Config>,
+        files: Arc<dyn FileSystem>,
         descriptors: usize,
         stop: Stop,
         on_failure: impl Fn() + Clone + Send + Sync + 'static,
@@ -160,7 +162,6 @@ impl Server {
             tracing::warn!("{}", config.durability());
         }
         let (address, socket) = listen(&config)?;
-        let files: Arc<dyn FileSystem> = Arc::new(RealFs);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir = DataDir::open(Arc::clone(&files), &config.data_dir, Uuid::new_v4())?;
         let env = Arc::new(PartitionEnv {
