@@ -162,30 +162,10 @@ impl Server {
             tracing::warn!("{}", config.durability());
         }
         let (address, socket) = listen(&config)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let data_dir = DataDir::open(Arc::clone(&files), &config.data_dir, Uuid::new_v4())?;
-        let env = Arc::new(PartitionEnv {
-            store: Store::new(Arc::clone(&files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
-            data_dir: config.data_dir.clone(),
-            clock: Arc::clone(&clock),
-            producers_max: PRODUCERS_MAX,
-        });
-        let (checkpointer, restored) =
-            Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
-        let needs_recovery = restored.needs_recovery();
-        let mut journal_filling = restored.journal_live_from();
-        if needs_recovery {
-            let replay = load_journal(&files, &config, data_dir.cluster_id(), journal_filling)?;
-            journal_filling = journal_filling.max(replay.next_filling());
-            env.store.set_replay(Some(replay));
-        }
-        let opened = Catalog::open(Arc::clone(&env), Arc::clone(&config), restored);
-        let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
+        let Opened { data_dir, env, catalog, checkpointer, journal_filling } =
+            open(&config, &files, descriptors)?;
         catalog.on_failure(on_failure.clone());
-        env.store.set_replay(None);
-        if needs_recovery {
-            save_recovered(&checkpointer, &catalog, journal_filling)?;
-        }
+        let clock = Arc::clone(&env.clock);
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
         let room = Room::new(Arc::clone(&env.store), config.data_dir.clone(), config.free_bytes_min);
@@ -327,6 +307,48 @@ fn close(
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
+}
+
+/// The data directory with all that is in it.
+struct Opened {
+    data_dir: DataDir,
+    env: Arc<PartitionEnv>,
+    catalog: Arc<Catalog>,
+    checkpointer: Checkpointer,
+    /// The first filling of the commit journal that nothing was written in.
+    journal_filling: u64,
+}
+
+/// Opens the data directory, and recovers what needs it.
+fn open(
+    config: &Arc<Config>,
+    files: &Arc<dyn FileSystem>,
+    descriptors: usize,
+) -> Result<Opened, ServerError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let data_dir = DataDir::open(Arc::clone(files), &config.data_dir, Uuid::new_v4())?;
+    let env = Arc::new(PartitionEnv {
+        store: Store::new(Arc::clone(files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
+        data_dir: config.data_dir.clone(),
+        clock: Arc::clone(&clock),
+        producers_max: PRODUCERS_MAX,
+    });
+    let (checkpointer, restored) =
+        Checkpointer::open(files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
+    let needs_recovery = restored.needs_recovery();
+    let mut journal_filling = restored.journal_live_from();
+    if needs_recovery {
+        let replay = load_journal(files, config, data_dir.cluster_id(), journal_filling)?;
+        journal_filling = journal_filling.max(replay.next_filling());
+        env.store.set_replay(Some(replay));
+    }
+    let opened = Catalog::open(Arc::clone(&env), Arc::clone(config), restored);
+    let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
+    env.store.set_replay(None);
+    if needs_recovery {
+        save_recovered(&checkpointer, &catalog, journal_filling)?;
+    }
+    Ok(Opened { data_dir, env, catalog, checkpointer, journal_filling })
 }
 
 /// The first producer id behind those that any log remembers.
