@@ -29,6 +29,7 @@ pub mod housekeeping;
 pub mod net;
 pub mod partition;
 pub mod producer_ids;
+pub mod retention_clock;
 pub mod server;
 pub mod stop;
 pub mod storage;

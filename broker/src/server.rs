@@ -19,8 +19,9 @@ use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
 use crate::partition::{Appender, AppenderParts, CommitThreads, FlushTimer, PartitionEnv, Room, Settler};
 use crate::producer_ids::ProducerIds;
+use crate::retention_clock::RetentionClock;
 use crate::stop::{self, Stop, StopSender};
-use crate::storage::data_dir::{DataDir, DataDirError, LastEnd};
+use crate::storage::data_dir::{DataDir, DataDirError, FailureNote, LastEnd};
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::flush::Flusher;
@@ -121,6 +122,7 @@ pub struct Server {
     commit_threads: CommitThreads,
     flush_timer: Arc<FlushTimer>,
     settler: Arc<Settler>,
+    retention_clock: Arc<RetentionClock>,
     data_dir: DataDir,
 }
 
@@ -145,7 +147,8 @@ impl Server {
         let (address, socket) = listen(&config)?;
         let files: Arc<dyn FileSystem> = Arc::new(RealFs);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let data_dir = DataDir::open(Arc::clone(&files), &config.data_dir, Uuid::new_v4())?;
+        let data_dir = open_data_dir(&files, &config)?;
+        let on_failure = noting(data_dir.failure_note(), on_failure);
         let env = Arc::new(PartitionEnv {
             store: Store::new(Arc::clone(&files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
             data_dir: config.data_dir.clone(),
@@ -159,15 +162,7 @@ impl Server {
         let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
         catalog.on_failure(on_failure.clone());
         if needs_recovery {
-            // So that a crash right after this one does not walk the same batches again, and a new
-            // leader epoch stays.
-            match checkpointer.write_quiet(catalog.partitions()) {
-                // Reading, and making room, must work on a full disk.
-                Err(error) if error.is_full() => {
-                    tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
-                }
-                written => written?,
-            }
+            save_recovered(&checkpointer, &catalog, &data_dir)?;
         }
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
@@ -191,6 +186,9 @@ impl Server {
             is_sendfile: config.sendfile,
             drain_time: Duration::from_millis(config.shutdown_timeout_ms),
         };
+        let (clock_is_new, wait_ms) = (data_dir.last_end() == LastEnd::New, config.clock_jump_wait_ms);
+        let retention_clock =
+            RetentionClock::open(&files, &config.data_dir, clock_is_new, Arc::clone(&clock), wait_ms);
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
         let context =
@@ -202,6 +200,7 @@ impl Server {
             commit_threads,
             flush_timer,
             settler,
+            retention_clock: Arc::new(retention_clock),
             data_dir,
         })
     }
@@ -244,15 +243,20 @@ impl Server {
             tokio::spawn(async move { flush_timer.run(appender, stop).await })
         };
         let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
-        let housekeeping = Housekeeping::start(&context);
+        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock));
         self.listener.run(Arc::clone(&context)).await;
         tracing::info!("stopping");
         let _ = flushing.await;
         let _ = settling.await;
         housekeeping.finish().await;
         let (data_dir, commit_threads, settler) = (self.data_dir, self.commit_threads, self.settler);
-        let closing =
-            tokio::task::spawn_blocking(move || close(&context, &data_dir, commit_threads, &settler));
+        let retention_clock = self.retention_clock;
+        let closing = tokio::task::spawn_blocking(move || {
+            if let Err(error) = retention_clock.finish() {
+                tracing::warn!(%error, "the clock's state was not saved");
+            }
+            close(&context, &data_dir, commit_threads, &settler)
+        });
         closing.await.map_err(|error| ServerError::Start(io::Error::other(error)))?
     }
 }
@@ -272,9 +276,7 @@ fn close(
     }
     commit_threads.finish();
     if let Some(failure) = context.appender.failure().or_else(|| context.catalog.failure()) {
-        if let Err(error) = data_dir.mark_failed() {
-            tracing::error!(%error, "the failure could not be noted in the data directory");
-        }
+        note(&data_dir.failure_note());
         let is_strict = context.catalog.partitions().all(|partition| partition.config().syncs_before_ack());
         let promise = match is_strict {
             true => "Nothing that was acknowledged is lost",
@@ -286,6 +288,7 @@ fn close(
     }
     settler.settle_all();
     context.checkpointer.write_quiet(context.catalog.partitions())?;
+    data_dir.mark_recovered()?;
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
@@ -296,13 +299,28 @@ fn cluster_id(id: Uuid) -> String {
     crate::storage::partition_metadata::encode(id)
 }
 
-/// A start that breaks off has taken the note of a failed write with it, or met one of its own: the
-/// next start must not believe what the page cache shows either.
-fn keep_distrust(data_dir: &DataDir, error: &CatalogError) {
-    let is_sync = matches!(error, CatalogError::Storage(StorageError::Io { op: "sync", .. }));
-    let is_distrusted = is_sync || data_dir.last_end() == LastEnd::WriteFailed;
-    if is_distrusted && let Err(error) = data_dir.mark_failed() {
+/// Notes a failed write or sync before anything else happens: the orderly end takes as long as open connections do, and
+/// whoever is killed meanwhile must not leave a page cache that is believed.
+fn noting(
+    failure_note: FailureNote,
+    on_failure: impl Fn() + Clone + Send + Sync + 'static,
+) -> impl Fn() + Clone + Send + Sync + 'static {
+    move || {
+        note(&failure_note);
+        on_failure();
+    }
+}
+
+fn note(failure_note: &FailureNote) {
+    if let Err(error) = failure_note.put() {
         tracing::error!(%error, "the failure could not be noted in the data directory");
+    }
+}
+
+/// A sync that fails while a log is opened: the next start must not believe what the page cache shows.
+fn keep_distrust(data_dir: &DataDir, error: &CatalogError) {
+    if matches!(error, CatalogError::Storage(StorageError::Io { op: "sync", .. })) {
+        note(&data_dir.failure_note());
     }
 }
 
@@ -329,6 +347,34 @@ fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), ServerError> {
     Ok((bound, socket))
 }
 
+fn open_data_dir(files: &Arc<dyn FileSystem>, config: &Config) -> Result<DataDir, DataDirError> {
+    if config.create_data_dir {
+        DataDir::open(Arc::clone(files), &config.data_dir, Uuid::new_v4())
+    } else {
+        DataDir::open_existing(Arc::clone(files), &config.data_dir)
+    }
+}
+
+/// So that a crash right after this one does not walk the same batches again, and a new leader epoch stays. Only then is
+/// the page cache trusted again after a failed write.
+fn save_recovered(
+    checkpointer: &Checkpointer,
+    catalog: &Catalog,
+    data_dir: &DataDir,
+) -> Result<(), ServerError> {
+    match checkpointer.write_quiet(catalog.partitions()) {
+        // Reading, and making room, must work on a full disk.
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
+            Ok(())
+        }
+        written => {
+            written?;
+            Ok(data_dir.mark_recovered()?)
+        }
+    }
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
         frame_bytes_max: config.request_bytes_max,
@@ -336,6 +382,7 @@ fn limits(config: &Config) -> Limits {
         inflight_bytes_max: config.inflight_bytes_max,
         idle_timeout: Duration::from_millis(config.connection_idle_ms_max),
         stall_timeout: Duration::from_millis(config.frame_stall_timeout_ms),
+        deleted_kept: Duration::from_millis(config.segment_delete_delay_ms),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod canary;
 pub mod conformance;
 pub mod data_files;
 pub mod every_request;
+pub mod fake_clock;
 pub mod kafka;
 pub mod ledger;
 pub mod output;
