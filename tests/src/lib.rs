@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod crash_rig;
 pub mod data_files;
 pub mod every_request;
+pub mod fake_clock;
 pub mod kafka;
 pub mod ledger;
 pub mod lying_files;

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use crate::storage::file_names::PARTITION_METADATA;
+
 /// Most buffers that one `pwritev` takes (`IOV_MAX`).
 const IO_SLICES_MAX: usize = 1024;
 
@@ -157,20 +159,32 @@ pub trait StoredFile: Send + Sync {
     fn as_fd(&self) -> BorrowedFd<'_>;
 }
 
-/// Removes a folder and the files in it. One that is not there is removed already.
+/// Removes a partition's folder and the files in it. One that is not there is removed already. What is no file, or has a
+/// name that none of ours has, stays, and the folder with it; a folder that is a link elsewhere is emptied, and the link goes.
 ///
 /// # Errors
-/// The first that occurs; a folder within it is one. Some files may be gone then.
+/// The first that keeps a file from being removed. Others may be gone then, but not the file with the topic's id: while there
+/// are records, it says whose.
 pub fn remove_folder(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
-    let names = match fs.list(path) {
+    let mut names = match fs.list(path) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
+    names.sort_by_key(|name| name == PARTITION_METADATA);
+    let mut has_strangers = false;
     for name in names {
-        fs.remove(&path.join(name))?;
+        match fs.remove(&path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => has_strangers = true,
+            removed => removed?,
+        }
     }
-    fs.remove_dir(path)
+    match fs.remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs.remove(path),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        Err(_) if has_strangers => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Writes all bytes of all parts, in as few calls as it takes.

@@ -237,6 +237,16 @@ impl Kafka {
         })
     }
 
+    /// Sends a fetch of what is there now, up to 8 MiB, and does not wait for the answer.
+    ///
+    /// # Errors
+    /// When the broker has closed the connection.
+    pub fn send_large_fetch(&mut self, topic: &str, partition: i32, offset: i64) -> io::Result<()> {
+        let mut large = fetch_request(topic, partition, offset);
+        large.topics[0].partitions[0].partition_max_bytes = large.max_bytes;
+        self.send(FETCH_VERSION, &large)
+    }
+
     /// Sends a fetch that waits a long time for records, and does not wait itself.
     ///
     /// # Errors

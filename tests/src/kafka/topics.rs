@@ -72,6 +72,23 @@ impl Kafka {
         Ok(created.iter().map(|result| result.topic_id).collect())
     }
 
+    /// Why a topic of this name, with one partition, cannot be created.
+    ///
+    /// # Panics
+    /// When it can.
+    pub fn create_topic_refused(&mut self, name: &str) -> String {
+        let topic = CreatableTopic {
+            name: name.to_owned(),
+            num_partitions: 1,
+            replication_factor: -1,
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let result = self.ask(7, &request).topics.swap_remove(0);
+        assert_ne!(result.error_code, 0, "{name} can be created");
+        result.error_message.unwrap_or_default()
+    }
+
     /// Deletes a topic.
     ///
     /// # Panics
