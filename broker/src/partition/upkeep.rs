@@ -119,7 +119,10 @@ impl Partition {
         let policy =
             RetentionPolicy { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
         let view = writer.log.view();
-        let infos = view.segment_infos()?;
+        let mut infos = view.segment_infos()?;
+        // Closed segments may still wait for their sync: the log start does not pass the watermark.
+        let high_watermark = self.offsets.view().high_watermark;
+        infos.retain(|info| info.base_offset <= high_watermark);
         let log_start = view.start_offset();
         match retention::new_start(&infos, &policy, log_start, self.clock.now_ms()) {
             Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),
