@@ -143,9 +143,20 @@ impl Kafka {
     /// # Panics
     /// When the broker gives none.
     pub fn init_producer(&mut self) -> Producer {
-        let answer = self.ask(4, &InitProducerIdRequest::default());
+        self.try_init_producer().expect("InitProducerId is answered")
+    }
+
+    /// As [`init_producer`](Self::init_producer), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker gives none.
+    pub fn try_init_producer(&mut self) -> io::Result<Producer> {
+        let answer = self.call(4, &InitProducerIdRequest::default())?;
         assert_ok(answer.error_code, None, "a producer id");
-        Producer { id: answer.producer_id, epoch: answer.producer_epoch }
+        Ok(Producer { id: answer.producer_id, epoch: answer.producer_epoch })
     }
 
     /// What is at an offset now, without waiting for more.
@@ -246,17 +257,28 @@ impl Kafka {
     /// # Panics
     /// When the broker does not say.
     pub fn offset_in(&mut self, topic: &str, partition: i32, timestamp: i64) -> i64 {
+        self.try_offset_in(topic, partition, timestamp).expect("ListOffsets is answered")
+    }
+
+    /// As [`offset_in`](Self::offset_in), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker does not say.
+    pub fn try_offset_in(&mut self, topic: &str, partition: i32, timestamp: i64) -> io::Result<i64> {
         let partitions = vec![ListOffsetsPartition {
             partition_index: partition,
             timestamp,
             ..ListOffsetsPartition::default()
         }];
         let topics = vec![ListOffsetsTopic { name: topic.to_owned(), partitions }];
-        let answer =
-            self.ask(7, &ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() });
+        let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
+        let answer = self.call(7, &request)?;
         let found = &answer.topics[0].partitions[0];
         assert_ok(found.error_code, None, topic);
-        found.offset
+        Ok(found.offset)
     }
 
     /// Where a leader epoch of partition 0 ends.
