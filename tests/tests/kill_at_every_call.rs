@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sendlog_tests::kill_rig::{Scratch, every_call};
 
-const POINTS_OF_A_GROUP: u64 = 3;
+const POINTS_OF_A_GROUP: u64 = 5;
 
 #[test]
 fn a_kill_at_every_kind_of_change_is_recovered_from() {

@@ -30,6 +30,9 @@ struct Options {
     /// With --every-call: at most so many kills for every group of calls, spread ever wider.
     #[arg(long, value_name = "N")]
     points: Option<u64>,
+    /// The control: cut half of a log off after this kill. The rig has to complain, and end with 1.
+    #[arg(long, value_name = "KILL")]
+    sabotage: Option<u64>,
     /// A setting of the broker.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -64,7 +67,15 @@ fn run(options: &Options) -> std::io::Result<bool> {
         summary.is_clean()
     } else {
         let (kills, data_dir) = (options.kills, options.data_dir.clone());
-        let chosen = random_kills::Options { kills, limit, seed, data_dir, settings, progress };
+        let chosen = random_kills::Options {
+            kills,
+            limit,
+            seed,
+            data_dir,
+            settings,
+            sabotage: options.sabotage,
+            progress,
+        };
         let summary = random_kills::run(&chosen, &scratch)?;
         println!("{summary}");
         summary.is_clean()

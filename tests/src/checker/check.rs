@@ -1,6 +1,7 @@
 //! The checker: takes events in order, and complains as soon as two contradict each other. What concerns fetches is in
 //! `fetch.rs`, what needs the whole picture in `verdict.rs`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -297,8 +298,8 @@ impl Checker {
 
     /// The log of that number; an unknown one is an error of the history and begins here.
     pub(super) fn log_mut(&mut self, number: u64, log: u32) -> &mut LogState {
-        if !self.logs.contains_key(&log) {
-            self.logs.insert(log, LogState::new(format!("log {log}"), false));
+        if let Entry::Vacant(vacant) = self.logs.entry(log) {
+            vacant.insert(LogState::new(format!("log {log}"), false));
             self.bad_history(number, log, "the log has no line of its own");
         }
         self.logs.get_mut(&log).expect("it was there or is there now")

@@ -95,15 +95,10 @@ pub fn run(options: &Options, scratch: &Scratch) -> io::Result<Option<Summary>> 
         let mut points = 0;
         let mut nth = 1;
         while options.points_max.is_none_or(|most| points < most) && started.elapsed() < options.limit {
-            let name = format!("{group} {nth}");
             let end = point(options, scratch, (group, nth), &mut summary)?;
             if end == PointEnd::Complete {
                 summary.groups_complete += 1;
                 break;
-            }
-            if summary.complaints.iter().any(|(at, _)| *at == name) {
-                scratch
-                    .keep("history", &std::env::temp_dir().join(format!("history-{nth}-{}", &group[..4])))?;
             }
             points += 1;
             nth += if options.points_max.is_some() { 1 + nth / 2 } else { 1 };
@@ -149,7 +144,9 @@ fn point(
     let name = format!("{calls} {nth}");
     summary.failures.extend(failures.all().into_iter().map(|failure| format!("{name}: {failure}")));
     if !report.is_clean() {
-        summary.complaints.push((name, report));
+        let kept = std::env::temp_dir().join(format!("sendlog-history-{}-{nth}", std::process::id()));
+        scratch.keep("history", &kept)?;
+        summary.complaints.push((format!("{name}, history in {}", kept.display()), report));
     }
     Ok(end)
 }

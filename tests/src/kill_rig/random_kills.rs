@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -19,7 +20,7 @@ use super::plan::{Scratch, Target};
 use super::shipper::{Shipper, Sizes};
 use super::traced_broker;
 use crate::checker::{CheckerOptions, Event, ProducerKind, Recorder, Report};
-use crate::{Broker, BrokerOptions, Kafka};
+use crate::{Broker, BrokerOptions, Kafka, data_files};
 
 /// How many kills, and where things go.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Further `--set` of the broker.
     pub settings: Vec<String>,
+    /// The control: after this kill, what a log holds is cut off behind its first half.
+    pub sabotage: Option<u64>,
     /// A line to standard error now and then.
     pub progress: bool,
 }
@@ -66,7 +69,8 @@ const TOPICS: &[(&str, i32, &str, Sizes)] = &[
 const KINDS: [ProducerKind; 3] = [ProducerKind::Idempotent, ProducerKind::Ordered, ProducerKind::Repeating];
 /// Above this, some of a log's records are deleted under load: what is read again after each kill stays bounded.
 const LOG_BYTES_MAX: usize = 6 << 20;
-const ACKS_UNTIL_KILL_MAX: usize = 200;
+/// A kill comes after so many acknowledgements at most; few are as frequent as many, by powers of two.
+const ACKS_UNTIL_KILL_MAX: usize = 2048;
 /// The kill comes so long after the last of those acknowledgements, at most: at any point of a round.
 const DELAY_MAX: Duration = Duration::from_millis(3);
 /// One start in so many is killed too.
@@ -94,6 +98,9 @@ pub fn run(options: &Options, scratch: &Scratch) -> io::Result<Summary> {
     let mut rig = Rig::start(options, &recorder);
     for kill in 1..=options.kills {
         rig.load_and_kill();
+        if options.sabotage == Some(kill) {
+            rig.sabotage();
+        }
         rig.restart();
         if !rig.is_well() || options.limit < started.elapsed() {
             break;
@@ -180,7 +187,8 @@ impl<'a> Rig<'a> {
 
     /// Everybody works until so many batches were acknowledged, and a random moment more; then the broker is killed.
     fn load_and_kill(&mut self) {
-        let acks_until_kill = self.random.random_range(1..ACKS_UNTIL_KILL_MAX);
+        let about = ACKS_UNTIL_KILL_MAX >> self.random.random_range(0..=ACKS_UNTIL_KILL_MAX.ilog2());
+        let acks_until_kill = self.random.random_range(about / 2..=about);
         let delay = self.random.random_range(Duration::ZERO..DELAY_MAX);
         let to_delete = self.pick_deletion();
         let (recorder, failures, address) = (self.recorder, &self.failures, self.broker.address());
@@ -226,6 +234,23 @@ impl<'a> Rig<'a> {
         let (target, found) = largest;
         let middle = *found.offsets.get(found.offsets.len() / 2)?;
         (LOG_BYTES_MAX < found.bytes).then(|| (target.clone(), middle))
+    }
+
+    /// What a broker with a fault would do: the rig has to notice.
+    fn sabotage(&self) {
+        let data_dir = self.broker.data_dir();
+        let segments = data_files::segments(data_dir, "small-0");
+        let largest = segments.iter().max_by_key(|path| data_files::length(path)).expect("a segment");
+        data_files::truncate(largest, data_files::length(largest) / 2);
+        // What is left behind it would be damage in the middle; a checkpoint would tell; a journal would mend it.
+        fs::remove_file(data_dir.join("checkpoint.state")).expect("a checkpoint");
+        segments
+            .iter()
+            .filter(|path| largest < *path)
+            .for_each(|path| fs::remove_file(path).expect("a file"));
+        let copies =
+            data_files::all(data_dir).into_iter().filter(|path| data_files::has_extension(path, "journal"));
+        copies.for_each(|path| fs::remove_file(path).expect("a file"));
     }
 
     fn restart(&mut self) {

@@ -324,10 +324,8 @@ impl<'a> Model<'a> {
         if !batches.is_empty() && self.fails(Fault::Withheld) {
             batches.clear();
         }
-        if let Some(first) = batches.first_mut().filter(|_| self.readers[log].has_seen(from)) {
-            if self.plan.fault.is_some() && self.fails(Fault::ChangedEpoch) {
-                first.epoch += 1;
-            }
+        if !batches.is_empty() && self.readers[log].has_seen(from) && self.fails(Fault::ChangedEpoch) {
+            batches[0].epoch += 1;
         }
         let start = self.logs[log].start;
         let count = u32::try_from(batches.len()).expect("a few");
@@ -381,12 +379,15 @@ impl<'a> Model<'a> {
             if self.readers[log].deleted && self.fails(Fault::LogStartReturns) {
                 self.logs[log].start = 0;
             }
-            let lost = self.logs[log].lost.iter().rev().find(|batch| batch.producer % 3 == 1).copied();
-            // Not on the occasion on which it was lost: after others were sent.
-            if let Some(batch) = lost.filter(|batch| batch.epoch + 1 < self.logs[log].epoch) {
-                if self.fails(Fault::LateReplay) {
-                    self.logs[log].append(batch);
-                }
+            // Once there is something that was sent after it was lost.
+            let is_later =
+                |lost: &Stored, batch: &Stored| batch.producer % 3 == 1 && lost.epoch < batch.epoch;
+            let batches = &self.logs[log].batches;
+            let is_old =
+                |lost: &&Stored| lost.producer % 3 == 1 && batches.iter().any(|batch| is_later(lost, batch));
+            let lost = self.logs[log].lost.last().filter(is_old).copied();
+            if let Some(batch) = lost.filter(|_| self.fails(Fault::LateReplay)) {
+                self.logs[log].append(batch);
             }
             self.sync(log);
         }
