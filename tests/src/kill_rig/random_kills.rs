@@ -194,25 +194,29 @@ impl<'a> Rig<'a> {
         let (recorder, failures, address) = (self.recorder, &self.failures, self.broker.address());
         let (acked, acks) = mpsc::channel();
         thread::scope(|scope| {
-            for shipper in &mut self.shippers {
+            // All are connected before the first of them can have the broker killed.
+            let connect = || Kafka::open(address);
+            let shippers: Vec<_> = self.shippers.iter_mut().map(|shipper| (shipper, connect())).collect();
+            let readers: Vec<_> = (0..).zip(self.targets.iter().zip(&mut self.positions)).collect();
+            let readers: Vec<_> = readers.into_iter().map(|reader| (reader, connect())).collect();
+            if let Some((target, below)) = &to_delete {
+                let mut kafka = connect();
+                scope.spawn(move || {
+                    // The broker may be killed meanwhile: then it is the next round's turn.
+                    let _ = look::delete_below(&mut kafka, recorder, failures, target, *below);
+                });
+            }
+            for (shipper, mut kafka) in shippers {
                 let acked = acked.clone();
                 scope.spawn(move || {
                     // The killer counts no further than it has to.
                     let tell = || _ = acked.send(());
-                    shipper.ship(&mut Kafka::open(address), (recorder, failures), usize::MAX, tell)
+                    shipper.ship(&mut kafka, (recorder, failures), usize::MAX, tell)
                 });
             }
-            for ((target, position), client) in self.targets.iter().zip(&mut self.positions).zip(0..) {
+            for ((client, (target, position)), mut kafka) in readers {
                 scope.spawn(move || {
-                    let mut kafka = Kafka::open(address);
                     *position = look::follow(&mut kafka, recorder, failures, target, (client, *position));
-                });
-            }
-            if let Some((target, below)) = &to_delete {
-                scope.spawn(move || {
-                    let mut kafka = Kafka::open(address);
-                    // The broker may be killed meanwhile: then it is the next round's turn.
-                    let _ = look::delete_below(&mut kafka, recorder, failures, target, *below);
                 });
             }
             drop(acked);
