@@ -232,7 +232,7 @@ fn launch(data_dir: &Path, options: &BrokerOptions) -> Result<(Process, SocketAd
 }
 
 /// The address in a complete line `  address     HOST:PORT` of what the broker prints when it is ready.
-fn printed_address(stdout: &str) -> Option<SocketAddr> {
+pub(crate) fn printed_address(stdout: &str) -> Option<SocketAddr> {
     let (complete, _) = stdout.rsplit_once('\n')?;
     let address = complete.lines().find_map(|line| line.trim_start().strip_prefix("address "))?;
     address.trim().parse().ok()

@@ -124,7 +124,7 @@ impl Partition {
         let policy =
             RetentionPolicy { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
         let view = writer.log.view();
-        let infos = match view.segment_infos() {
+        let mut infos = match view.segment_infos() {
             Err(error) => {
                 drop(writer);
                 // The next run gets further.
@@ -132,6 +132,9 @@ impl Partition {
             }
             infos => infos?,
         };
+        // Closed segments may still wait for their sync: the log start does not pass the watermark.
+        let high_watermark = self.offsets.view().high_watermark;
+        infos.retain(|info| info.base_offset <= high_watermark);
         let log_start = view.start_offset();
         match retention::new_start(&infos, &policy, log_start, now_ms) {
             Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),
