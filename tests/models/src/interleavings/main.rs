@@ -22,7 +22,13 @@ mod waiters;
 /// What they import.
 mod storage {
     pub(crate) mod view {
-        pub(crate) use sendlog_broker::storage::view::Bound;
+        /// As `storage/view.rs` has it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct Bound {
+            pub(crate) offset: i64,
+            pub(crate) segment_base: i64,
+            pub(crate) position: u64,
+        }
     }
 }
 
