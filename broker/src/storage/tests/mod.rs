@@ -8,4 +8,5 @@ mod fixture;
 mod full_disk;
 mod model;
 mod readers;
+mod simulated_disk;
 mod torn_tail;
