@@ -40,6 +40,7 @@ pub mod time_lookup;
 pub mod view;
 
 mod batch_scan;
+mod blank_segment;
 mod file_names;
 mod header_walk;
 mod index_file;
