@@ -1,11 +1,14 @@
 //! Tests of the storage engine as a whole: against a model, with failing files, with damaged files.
 
 mod appends;
+mod crash_model;
 mod damaged_index;
 mod data_directory;
+mod durable_model;
 mod failing_files;
 mod fixture;
 mod full_disk;
+mod machine;
 mod model;
 mod readers;
 mod simulated_disk;
