@@ -9,6 +9,6 @@ mod sim_file;
 mod sim_tree;
 
 pub use batches::{TestBatch, batch};
-pub use faulty_fs::{Fault, FaultyFs};
+pub use faulty_fs::{Fault, FaultyFs, HeldSyncs};
 pub use random::Random;
 pub use sim_disk::{Lie, SimDisk};
