@@ -1,6 +1,7 @@
 //! Tests of the storage engine as a whole: against a model, with failing files, with damaged files.
 
 mod appends;
+mod corruption;
 mod crash_model;
 mod damaged_index;
 mod data_directory;
