@@ -91,7 +91,7 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// The marker file cannot be read or written.
-    #[error("{source}; restore the file from a backup of {path}", path = .path.display())]
+    #[error("{source}; without it {path} cannot be used", path = .path.display())]
     Meta {
         /// As given.
         path: PathBuf,

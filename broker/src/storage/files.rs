@@ -20,6 +20,9 @@ use crate::storage::file_names::PARTITION_METADATA;
 /// Most buffers that one `pwritev` takes (`IOV_MAX`).
 const IO_SLICES_MAX: usize = 1024;
 
+/// A multiple of the page size, whatever that is.
+const PAGES_BYTES: u64 = 64 << 10;
+
 /// Whether a read may wait for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoMode {
@@ -333,6 +336,8 @@ impl StoredFile for RealFile {
     }
 
     fn drop_cache(&self, position: u64) -> io::Result<()> {
+        // Linux keeps a page that the range covers in part only: the one with the first bytes in doubt, of all.
+        let position = position - position % PAGES_BYTES;
         Ok(rustix::fs::fadvise(&self.0, position, None::<NonZeroU64>, Advice::DontNeed)?)
     }
 
@@ -360,5 +365,34 @@ impl RealFile {
             position += rest as u64;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a start after a failed sync must not believe is exactly what follows the last good byte, in its page.
+    #[test]
+    fn the_cache_is_dropped_from_the_very_byte_on() {
+        // Not in memory: there the cache is all there is.
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealFs.open(&dir.path().join("f"), OpenMode::Create).unwrap();
+        write_all_at(&*file, &mut [IoSlice::new(&[7; 3000])], 0).unwrap();
+        file.sync_data().unwrap();
+        let is_cached = || match file.read_at_nowait(&mut [0], 1000) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            read => read.unwrap() == 1,
+        };
+        assert!(is_cached());
+        file.drop_cache(0).unwrap();
+        if is_cached() {
+            // A file system that keeps everything in memory.
+            return;
+        }
+        file.read_at(&mut [0], 1000).unwrap();
+        assert!(is_cached());
+        file.drop_cache(1000).unwrap();
+        assert!(!is_cached());
     }
 }

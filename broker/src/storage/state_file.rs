@@ -43,7 +43,7 @@ pub enum StateFileError {
         source: io::Error,
     },
     /// The bytes are not what was written.
-    #[error("state file {path} is damaged: {reason}", path = .path.display())]
+    #[error("state file {path} is damaged: {reason}; restore it from a backup", path = .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -51,7 +51,10 @@ pub enum StateFileError {
         reason: String,
     },
     /// Written by another version of sendlog.
-    #[error("state file {path} has version {found}, this program reads {expected}", path = .path.display())]
+    #[error(
+        "state file {path} has version {found}, this program reads {expected}; start the version of sendlog that wrote it, \
+         or restore the file from a backup", path = .path.display()
+    )]
     Version {
         /// The file.
         path: PathBuf,

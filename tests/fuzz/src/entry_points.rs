@@ -286,7 +286,7 @@ pub fn recovery(data: &[u8]) {
 /// Where the log starts and ends, and the offsets of its batches; every one of them is read and checked.
 fn recover(dir: &Path, bytes: &[u8]) -> Option<(i64, i64, Vec<i64>)> {
     let store = Store::new(Arc::new(RealFs), 4);
-    let place = LogPlace { dir: dir.to_path_buf(), topic_id: Uuid::from_u128(1) };
+    let place = LogPlace { dir: dir.to_path_buf(), topic_id: Uuid::from_u128(1), partition: 0 };
     let resume = Resume::Dirty { checkpoint: None, distrust_cache: false, now_ms: 0 };
     let opened = Log::open(&store, place, LogConfig::default(), resume, &mut |_| {});
     let (log, _) = opened.ok()?;
