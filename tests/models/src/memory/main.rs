@@ -39,7 +39,7 @@ struct Scenario {
     shows: &'static str,
     /// How often a thread that could go on is interrupted, at most; `None` for every interleaving there is.
     preemptions: Option<usize>,
-    run: fn(),
+    runs: &'static [fn()],
     faults: &'static [Planted],
 }
 
@@ -48,35 +48,39 @@ const SCENARIOS: &[Scenario] = &[
         name: "publish",
         shows: "a reader sees whole entries, and none before it is written",
         preemptions: None,
-        run: publication::entries_are_whole,
+        runs: &[publication::entries_are_whole],
         faults: &[Planted::RelaxedPublish, Planted::RelaxedLook],
     },
     Scenario {
         name: "growth",
         shows: "the same while the file grows and is mapped anew",
         preemptions: None,
-        run: publication::growth_hides_nothing,
+        runs: &[publication::growth_hides_nothing],
         faults: &[Planted::RelaxedPublish, Planted::RelaxedLook],
     },
     Scenario {
         name: "unmap",
         shows: "the same while the map is let go and comes back",
         preemptions: Some(3),
-        run: publication::the_map_may_go_at_any_time,
+        runs: &[publication::the_map_may_go_at_any_time],
         faults: &[Planted::RelaxedPublish],
     },
     Scenario {
         name: "trim",
         shows: "no reader touches what is cut from a file",
         preemptions: Some(3),
-        run: publication::a_trimmed_file_faults_nobody,
+        runs: &[publication::a_trimmed_file_faults_nobody],
         faults: &[Planted::TrimBlindly],
     },
     Scenario {
         name: "replace",
         shows: "readers see the old index or the new one, and in the end the new one",
-        preemptions: Some(2),
-        run: publication::a_rebuilt_index_replaces_the_old_one,
+        preemptions: Some(3),
+        runs: &[
+            publication::a_shorter_index_replaces_the_old_one,
+            publication::a_shorter_index_replaces_the_old_one_and_grows,
+            publication::a_longer_index_replaces_the_old_one,
+        ],
         faults: &[Planted::RelaxedPublish],
     },
 ];
@@ -104,21 +108,21 @@ fn main() -> ExitCode {
     planted::plant(planted.flatten());
     for scenario in chosen {
         let started = Instant::now();
-        let runs = check(scenario, options.factor);
+        let runs: usize = scenario.runs.iter().map(|run| check(*run, scenario, options.factor)).sum();
         println!("{}: {runs} runs in {:.1} s", scenario.name, started.elapsed().as_secs_f64());
     }
     ExitCode::SUCCESS
 }
 
 /// Returns how many interleavings there were.
-fn check(scenario: &Scenario, factor: usize) -> usize {
+fn check(run: fn(), scenario: &Scenario, factor: usize) -> usize {
     let runs = Arc::new(AtomicUsize::new(0));
     let mut model = loom::model::Builder::new();
     // One more interruption is some ten times as many runs.
     let more = factor.checked_ilog10().and_then(|more| usize::try_from(more).ok()).unwrap_or(0);
     model.preemption_bound = scenario.preemptions.map(|preemptions| preemptions + more);
     model.max_branches = BRANCHES_MAX;
-    let (counted, run) = (Arc::clone(&runs), scenario.run);
+    let counted = Arc::clone(&runs);
     model.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         run();

@@ -141,20 +141,32 @@ pub(crate) fn a_trimmed_file_faults_nobody() {
     assert_eq!(Model::check(&model.view()), 3);
 }
 
-/// The index is found to be wrong, and is rebuilt with fewer or more entries, while others read it.
-pub(crate) fn a_rebuilt_index_replaces_the_old_one() {
-    for rebuilt in [1, 3] {
-        let entries: Vec<_> = (0..rebuilt).map(|number| entry(2, number)).collect();
-        let model = Model::new(None, 2);
-        model.index.unmap();
-        let reader = spawn(&model, |model| {
-            Model::check(&model.view());
-        });
-        model.index.replace(&model.disk, &entries).expect("the disk has room");
-        model.append(2, rebuilt);
-        join([reader]);
-        let view = model.view();
-        assert_eq!(Model::check(&view), rebuilt + 1);
-        assert_eq!(view.get(0), Some(entry(2, 0)), "the old index is still in use");
-    }
+/// The index is found to be wrong, and is rebuilt with fewer entries, while others read it.
+pub(crate) fn a_shorter_index_replaces_the_old_one() {
+    replaces(1, 0);
+}
+
+/// It is appended to at once, so that the new file becomes as long as the old one.
+pub(crate) fn a_shorter_index_replaces_the_old_one_and_grows() {
+    replaces(1, 1);
+}
+
+/// It has more entries.
+pub(crate) fn a_longer_index_replaces_the_old_one() {
+    replaces(3, 1);
+}
+
+fn replaces(rebuilt: usize, appended: usize) {
+    let entries: Vec<_> = (0..rebuilt).map(|number| entry(2, number)).collect();
+    let model = Model::new(None, 2);
+    model.index.unmap();
+    let reader = spawn(&model, |model| {
+        Model::check(&model.view());
+    });
+    model.index.replace(&model.disk, &entries).expect("the disk has room");
+    (rebuilt..rebuilt + appended).for_each(|number| model.append(2, number));
+    join([reader]);
+    let view = model.view();
+    assert_eq!(view.get(0), Some(entry(2, 0)), "the old index is still in use");
+    assert_eq!(Model::check(&view), rebuilt + appended);
 }
