@@ -39,7 +39,10 @@ impl Embedded {
         let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime can be made");
         let (stopper, stop) = stop::channel();
         let on_failure = stopper.clone();
-        let server = runtime.block_on(Server::start(config, Arc::new(RealFs), DESCRIPTORS, stop, move || on_failure.stop()))?;
+        let server =
+            runtime.block_on(Server::start(config, Arc::new(RealFs), DESCRIPTORS, stop, move || {
+                on_failure.stop()
+            }))?;
         let address = server.address();
         let serving = Some(runtime.spawn(server.serve()));
         Ok(Self { runtime, serving, stopper, address })
