@@ -427,14 +427,14 @@ fn check_batches(
     }
 }
 
-/// What is damaged if good batches follow: in the file, or in a later segment, which starts at `next_base`. None if nothing
-/// follows: then it is a torn tail.
+/// What is damaged if good batches follow, in the file or in a later segment, from `next_base` on; none for a torn tail.
+/// Damage takes an offset at least: no checksum covers a batch's own, and one that is torn off would pass for 0.
 fn find_hole(damage: &Damage<'_>, next_base: Option<i64>) -> Result<Option<Hole>, StorageError> {
     let Damage { segment, summary, size, .. } = *damage;
     let read_error = |source| StorageError::io(segment.path(), "read", source);
     let file = segment.file(IoMode::Blocking).map_err(read_error)?;
     let mut scan = BatchScan::new(&*file, summary.size, size);
-    let next = scan.find_valid_behind(summary.next_offset).map_err(read_error)?;
+    let next = scan.find_valid_behind(summary.next_offset + 1).map_err(read_error)?;
     let (end, next_offset) = match (next, next_base) {
         (Some(found), _) => (found.position, found.base_offset),
         (None, Some(next_base)) => (size, next_base),

@@ -143,6 +143,24 @@ fn damage_before_good_batches_is_set_aside_and_they_stay() {
     }
 }
 
+/// The sector with a batch's offset is lost, the next one, with all that its checksum covers, is there.
+#[test]
+fn a_batch_whose_offset_is_torn_off_is_no_batch_at_offset_0() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    let batches = fill(&mut log, 5);
+    drop(log);
+    let path = fixture.files(&["log"]).remove(0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let lost: usize = batches[..3].iter().map(|batch| batch.bytes.len()).sum();
+    bytes[..lost + 8].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let (log, report) = fixture.try_open(dirty(None)).unwrap();
+    let last = &batches[4];
+    assert_eq!(report.set_aside[0].next_offset, last.parsed.base_offset);
+    Expected::of(vec![last.clone()]).check_read(&log, last.parsed.base_offset, 1, true);
+}
+
 #[test]
 fn bytes_below_the_checkpoint_are_missed() {
     let crashed = crashed();
