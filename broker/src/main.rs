@@ -1,18 +1,27 @@
-//! The program `broker`: arguments, configuration, [`server::run`], exit code.
+//! The program `broker`: arguments, then a command or configuration and [`server::run`], exit code.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use sendlog_broker::command::{Cli, Command};
 use sendlog_broker::config::{Args, Config, LogFormat};
-use sendlog_broker::server;
+use sendlog_broker::{check, server};
 use tracing_subscriber::filter::LevelFilter;
 
 /// A mistake in the arguments or the configuration.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::load(&Args::parse()) {
+    let cli = Cli::parse();
+    match cli.command {
+        None => serve(&cli.serve),
+        Some(Command::Check(args)) => ExitCode::from(check::run(&args)),
+    }
+}
+
+fn serve(args: &Args) -> ExitCode {
+    let config = match Config::load(args) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("broker: {error}");

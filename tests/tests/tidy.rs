@@ -20,14 +20,28 @@ const BROKER_LAYERS: &[(&str, &[&str])] = &[
         "storage",
         &["api", "catalog", "config", "housekeeping", "net", "partition", "producer_ids", "server", "stop"],
     ),
+    ("storage", TOP),
     ("partition", &["api", "catalog", "housekeeping", "net", "producer_ids", "server"]),
+    ("partition", TOP),
     ("producer_ids.rs", &["api", "catalog", "housekeeping", "net", "server"]),
+    ("checkpoint", &["api", "catalog", "housekeeping", "net", "server"]),
+    ("checkpoint", TOP),
     ("catalog", &["api", "housekeeping", "net", "server"]),
+    ("catalog", TOP),
     ("config", &["api", "catalog", "housekeeping", "net", "partition", "producer_ids", "server", "storage"]),
+    ("config", TOP),
     ("api", &["housekeeping", "net", "server"]),
+    ("api", TOP),
     ("net", &["catalog", "config", "housekeeping", "partition", "producer_ids", "server"]),
+    ("net", TOP),
     ("housekeeping", &["net", "server"]),
+    ("housekeeping", TOP),
+    ("server.rs", TOP),
+    ("check", &["api", "command", "config", "housekeeping", "net", "partition", "server"]),
 ];
+
+/// What only the program itself uses.
+const TOP: &[&str] = &["check", "command"];
 
 /// `(folder, words that must not stand in its code)`.
 const FORBIDDEN: &[(&str, &[&str])] = &[

@@ -9,7 +9,7 @@ mod change;
 pub mod error;
 pub mod name;
 mod open;
-mod state;
+pub(crate) mod state;
 mod topic;
 mod topics;
 

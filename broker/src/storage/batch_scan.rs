@@ -22,15 +22,15 @@ pub(super) enum Scanned {
 
 /// A valid batch behind damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FoundBatch {
+pub(crate) struct FoundBatch {
     /// Where it starts in the file.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// Offset of its first record.
-    pub(super) base_offset: i64,
+    pub(crate) base_offset: i64,
 }
 
 /// Goes through a file from a batch boundary on.
-pub(super) struct BatchScan<'a> {
+pub(crate) struct BatchScan<'a> {
     file: &'a dyn StoredFile,
     position: u64,
     end: u64,
@@ -39,7 +39,7 @@ pub(super) struct BatchScan<'a> {
 }
 
 impl<'a> BatchScan<'a> {
-    pub(super) fn new(file: &'a dyn StoredFile, position: u64, end: u64) -> Self {
+    pub(crate) fn new(file: &'a dyn StoredFile, position: u64, end: u64) -> Self {
         Self { file, position, end, window: Vec::new(), window_position: position }
     }
 
@@ -67,7 +67,7 @@ impl<'a> BatchScan<'a> {
     }
 
     /// Where a valid batch of an offset from `offset` on starts, behind the position: byte by byte.
-    pub(super) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
+    pub(crate) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
         const OFFSETS_AHEAD: i64 = 1 << 32;
         while self.position + (BATCH_HEADER_SIZE as u64) < self.end {
             self.position += 1;

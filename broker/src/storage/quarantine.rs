@@ -27,22 +27,22 @@ const CRC_COVERS_FROM: usize = 21;
 
 /// A range of a segment that holds no valid batches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hole {
+pub(crate) struct Hole {
     /// Where it starts in the file.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// Where the next valid batch starts, or the file ends.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// The first offset that is gone.
-    pub(super) offset: i64,
+    pub(crate) offset: i64,
     /// The first offset behind it.
-    pub(super) next_offset: i64,
+    pub(crate) next_offset: i64,
 }
 
 /// Replaces the damage by an empty batch; returns the new size of the segment and where the damaged bytes are.
 ///
 /// # Errors
 /// [`StorageError::Full`] or [`StorageError::Io`]; the segment is as it was, or repaired.
-pub(super) fn quarantine(
+pub(crate) fn quarantine(
     fs: &dyn FileSystem,
     path: &Path,
     size: u64,
@@ -137,6 +137,12 @@ fn empty_batch(hole: Hole) -> io::Result<[u8; BATCH_HEADER_SIZE]> {
     let crc = crc32c(&bytes[CRC_COVERS_FROM..]);
     bytes[CRC_AT..CRC_COVERS_FROM].copy_from_slice(&crc.to_be_bytes());
     Ok(bytes)
+}
+
+/// Whether a batch stands in for damage that was set aside: it takes up offsets and has neither records nor a producer. (The
+/// empty batches that Apache Kafka's compaction leaves keep their producer.)
+pub(crate) fn is_placeholder(header: &BatchHeader) -> bool {
+    header.record_count == 0 && !header.has_producer_id() && header.max_timestamp == NO_TIMESTAMP
 }
 
 fn sync_parent(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {

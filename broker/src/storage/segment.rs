@@ -22,7 +22,7 @@ use crate::storage::store::Store;
 use crate::storage::summary::{NewEntries, SegmentSummary};
 use crate::storage::time_index::{self, TimeIndex, TimeLookup};
 
-const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
+pub(crate) const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
 
 /// See the module. Lock order: a segment's state before nothing; readers take it only while the indexes are in doubt.
 pub struct Segment {
@@ -53,10 +53,10 @@ pub(super) struct State {
 
 /// Where and how densely a segment is kept.
 #[derive(Clone, Copy)]
-pub(super) struct SegmentPlace<'a> {
-    pub(super) store: &'a Arc<Store>,
-    pub(super) dir: &'a Path,
-    pub(super) index_interval_bytes: u32,
+pub(crate) struct SegmentPlace<'a> {
+    pub(crate) store: &'a Arc<Store>,
+    pub(crate) dir: &'a Path,
+    pub(crate) index_interval_bytes: u32,
 }
 
 impl Segment {
@@ -68,7 +68,7 @@ impl Segment {
     }
 
     /// A segment of which only the size is known. Touches no file.
-    pub(super) fn with_size(place: SegmentPlace<'_>, base_offset: i64, size: u64) -> Self {
+    pub(crate) fn with_size(place: SegmentPlace<'_>, base_offset: i64, size: u64) -> Self {
         let file = |extension| segment_file(place.dir, base_offset, extension);
         Self {
             store: Arc::clone(place.store),
@@ -305,6 +305,17 @@ impl Segment {
             let _ = self.save_seal(&summary);
         }
         Ok(())
+    }
+
+    /// Builds indexes and seal of a closed segment anew from its batch headers, whatever they are now, and makes them durable.
+    ///
+    /// # Errors
+    /// As [`Segment::settle`].
+    pub(crate) fn rebuild_files(self: &Arc<Self>) -> Result<(), StorageError> {
+        self.set_sealed();
+        self.rebuild(&mut self.state()).map_err(|error| self.unready(error))?;
+        self.is_ready.store(true, Ordering::Release);
+        self.settle().map(drop)
     }
 
     /// The indexes contradict the log: nobody uses them until they are rebuilt.
