@@ -89,7 +89,8 @@ impl Restored {
         };
         let resume = match (self.last_end, log) {
             (LastEnd::Clean, Some(log)) => Resume::Clean(log),
-            (LastEnd::Clean | LastEnd::New, None) => Resume::Fresh,
+            (LastEnd::New, None) => Resume::Fresh,
+            // Without an entry, also after a clean end, a log is looked at: the checkpoint may be another directory's.
             (end, checkpoint) => {
                 let distrust_cache = end == LastEnd::WriteFailed;
                 Resume::Dirty { checkpoint, distrust_cache, now_ms: self.now_ms }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::Context;
+use crate::retention_clock::RetentionClock;
 use crate::scrubber::ScrubParts;
 
 /// How often it is looked at, while there are appends, whether a checkpoint is due by bytes.
@@ -24,9 +25,9 @@ pub struct Housekeeping {
 
 impl Housekeeping {
     /// Starts the timers; they end with the broker.
-    pub fn start(context: &Arc<Context>) -> Self {
+    pub fn start(context: &Arc<Context>, clock: Arc<RetentionClock>) -> Self {
         let checkpoints = tokio::spawn(write_checkpoints(Arc::clone(context)));
-        let retention = tokio::spawn(apply_retention(Arc::clone(context)));
+        let retention = tokio::spawn(apply_retention(Arc::clone(context), clock));
         let scrub = tokio::spawn(scrub(Arc::clone(context)));
         tokio::spawn(look_at_files(Arc::clone(context)));
         Self { tasks: vec![checkpoints, retention, scrub] }
@@ -67,7 +68,7 @@ async fn write_checkpoints(context: Arc<Context>) {
 }
 
 /// Deletes segments that no topic keeps any longer, and forgets silent producers.
-async fn apply_retention(context: Arc<Context>) {
+async fn apply_retention(context: Arc<Context>, clock: Arc<RetentionClock>) {
     let every = Duration::from_millis(context.config.retention_check_interval_ms);
     let mut next = Instant::now() + every;
     loop {
@@ -76,12 +77,14 @@ async fn apply_retention(context: Arc<Context>) {
             () = sleep_until(next) => {}
         }
         next = Instant::now() + every;
-        let job = Arc::clone(&context);
+        let (job, clock) = (Arc::clone(&context), Arc::clone(&clock));
         run("retention was not applied", move || {
+            let now_ms = clock.now_ms();
+            let silent_since_ms = now_ms.saturating_sub(job.config.producer_id_expiration_ms);
             let mut removed = 0;
             for partition in job.catalog.partitions() {
-                partition.expire_producers(job.config.producer_id_expiration_ms);
-                let count = partition.apply_retention()?;
+                partition.expire_producers(silent_since_ms);
+                let count = partition.apply_retention(now_ms)?;
                 if 0 < count {
                     let (topic, index) = (partition.topic(), partition.index());
                     tracing::info!(%topic, index, segments = count, "segments deleted by retention");

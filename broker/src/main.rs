@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use sendlog_broker::clock::SystemClock;
 use sendlog_broker::command::{Command, Task};
 use sendlog_broker::config::{Args, Config, LogFormat};
+use sendlog_broker::storage::files::RealFs;
 use sendlog_broker::{adopt, check, server};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -43,7 +45,7 @@ fn serve(args: &Args) -> ExitCode {
         }
     };
     start_logging(&config);
-    end(server::run(config))
+    end(server::run(config, Arc::new(RealFs)))
 }
 
 /// Logs go to stderr; stdout has the start message only.

@@ -12,25 +12,21 @@ use uuid::Uuid;
 
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
-use crate::checkpoint::Checkpointer;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
-use crate::partition::{
-    Appender, AppenderParts, BackgroundSync, CommitThreads, FlushTimer, PartitionEnv, Room, Settler,
-};
+use crate::opened::{self, Opened};
+use crate::partition::{Appender, AppenderParts, BackgroundSync, CommitThreads, FlushTimer, Room, Settler};
 use crate::producer_ids::ProducerIds;
+use crate::retention_clock::RetentionClock;
 use crate::scrubber::Scrubber;
 use crate::stop::{self, Stop, StopSender};
 use crate::storage::commit::{Committer, JournalPlace};
-use crate::storage::data_dir::{DataDir, DataDirError, LastEnd};
+use crate::storage::data_dir::{DataDir, DataDirError, FailureNote, LastEnd};
 use crate::storage::error::StorageError;
-use crate::storage::files::{FileSystem, RealFs};
+use crate::storage::files::FileSystem;
 use crate::storage::flush::Flusher;
 use crate::storage::journal;
-use crate::storage::journal::replay::Replay;
-use crate::storage::store::Store;
 
 /// Threads that may wait for cold data at a time.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -38,14 +34,8 @@ const BLOCKING_THREADS_MAX: usize = 64;
 /// Stack of the runtime's threads.
 const STACK_BYTES: usize = 1 << 20;
 
-/// Segments that may hold descriptors and maps at a time.
-const OPEN_SEGMENTS_MAX: usize = 4096;
-
 /// Logs that may wait for their segments to be synced at a time: each holds a descriptor.
 const UNSYNCED_LOGS_MAX: usize = 2048;
-
-/// Producers remembered per partition.
-const PRODUCERS_MAX: usize = 10_000;
 
 /// Why the broker did not start, or stopped.
 #[derive(Debug, Error)]
@@ -93,11 +83,11 @@ pub enum ServerError {
     },
 }
 
-/// Runs the broker until SIGTERM, SIGINT, or a failed write.
+/// Runs the broker until SIGTERM, SIGINT, or a failed write, with its data in `files`.
 ///
 /// # Errors
 /// [`ServerError`], with the way out.
-pub fn run(config: Config) -> Result<(), ServerError> {
+pub fn run(config: Config, files: Arc<dyn FileSystem>) -> Result<(), ServerError> {
     let started = Instant::now();
     let descriptors = raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -111,7 +101,8 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         let (stopper, stop) = stop::channel();
         let on_failure = stopper.clone();
         let server =
-            Server::start(Arc::new(config), descriptors, stop.clone(), move || on_failure.stop()).await?;
+            Server::start(Arc::new(config), files, descriptors, stop.clone(), move || on_failure.stop())
+                .await?;
         stop_on_signals(stopper).map_err(ServerError::Start)?;
         // Nobody reads stdout of a daemon: that it cannot be written is no reason to end.
         let _ = server.announce(started.elapsed());
@@ -131,6 +122,7 @@ pub struct Server {
     background: Background,
     flush_timer: Arc<FlushTimer>,
     settler: Arc<Settler>,
+    retention_clock: Arc<RetentionClock>,
     data_dir: DataDir,
 }
 
@@ -149,6 +141,7 @@ impl Server {
     /// [`ServerError`] with the way out; the directory is as it was then.
     pub async fn start(
         config: Arc<Config>,
+        files: Arc<dyn FileSystem>,
         descriptors: usize,
         stop: Stop,
         on_failure: impl Fn() + Clone + Send + Sync + 'static,
@@ -160,31 +153,11 @@ impl Server {
             tracing::warn!("{}", config.durability());
         }
         let (address, socket) = listen(&config)?;
-        let files: Arc<dyn FileSystem> = Arc::new(RealFs);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let data_dir = DataDir::open(Arc::clone(&files), &config.data_dir, Uuid::new_v4())?;
-        let env = Arc::new(PartitionEnv {
-            store: Store::new(Arc::clone(&files), OPEN_SEGMENTS_MAX.min(descriptors / 4)),
-            data_dir: config.data_dir.clone(),
-            clock: Arc::clone(&clock),
-            producers_max: PRODUCERS_MAX,
-        });
-        let (checkpointer, restored) =
-            Checkpointer::open(&files, &config.data_dir, data_dir.last_end(), clock.now_ms())?;
-        let needs_recovery = restored.needs_recovery();
-        let mut journal_filling = restored.journal_live_from();
-        if needs_recovery {
-            let replay = load_journal(&files, &config, data_dir.cluster_id(), journal_filling)?;
-            journal_filling = journal_filling.max(replay.next_filling());
-            env.store.set_replay(Some(replay));
-        }
-        let opened = Catalog::open(Arc::clone(&env), Arc::clone(&config), restored);
-        let catalog = Arc::new(opened.inspect_err(|error| keep_distrust(&data_dir, error))?);
+        let Opened { data_dir, env, catalog, checkpointer, journal_filling } =
+            opened::open(&config, &files, descriptors)?;
+        let clock = Arc::clone(&env.clock);
+        let on_failure = noting(data_dir.failure_note(), on_failure);
         catalog.on_failure(on_failure.clone());
-        env.store.set_replay(None);
-        if needs_recovery {
-            save_recovered(&checkpointer, &catalog, journal_filling)?;
-        }
         let flush_timer = Arc::new(FlushTimer::default());
         let settler = Arc::new(Settler::default());
         let room = Room::new(Arc::clone(&env.store), config.data_dir.clone(), config.free_bytes_min);
@@ -211,6 +184,9 @@ impl Server {
         let unused_from = unused_producer_ids(&catalog);
         let producer_ids = Arc::new(ProducerIds::open(&files, &config.data_dir, unused_from)?);
         let listener = listener(socket, &config, descriptors);
+        let (clock_is_new, wait_ms) = (data_dir.last_end() == LastEnd::New, config.clock_jump_wait_ms);
+        let retention_clock =
+            RetentionClock::open(&files, &config.data_dir, clock_is_new, Arc::clone(&clock), wait_ms);
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
         let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
@@ -233,6 +209,7 @@ impl Server {
             background,
             flush_timer,
             settler,
+            retention_clock: Arc::new(retention_clock),
             data_dir,
         })
     }
@@ -275,15 +252,18 @@ impl Server {
             tokio::spawn(async move { flush_timer.run(appender, stop).await })
         };
         let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
-        let housekeeping = Housekeeping::start(&context);
+        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock));
         self.listener.run(Arc::clone(&context)).await;
         tracing::info!("stopping");
         let _ = flushing.await;
         let _ = settling.await;
         housekeeping.finish().await;
         let (data_dir, commit_threads, settler) = (self.data_dir, self.commit_threads, self.settler);
-        let background = self.background;
+        let (background, retention_clock) = (self.background, self.retention_clock);
         let closing = tokio::task::spawn_blocking(move || {
+            if let Err(error) = retention_clock.finish() {
+                tracing::warn!(%error, "the clock's state was not saved");
+            }
             close(&context, &data_dir, commit_threads, background, &settler)
         });
         closing.await.map_err(|error| ServerError::Start(io::Error::other(error)))?
@@ -308,9 +288,7 @@ fn close(
     background.committer.close();
     background.threads.finish();
     if let Some(failure) = context.appender.failure().or_else(|| context.catalog.failure()) {
-        if let Err(error) = data_dir.mark_failed() {
-            tracing::error!(%error, "the failure could not be noted in the data directory");
-        }
+        opened::note(&data_dir.failure_note());
         let is_strict = context.catalog.partitions().all(|partition| partition.config().syncs_before_ack());
         let promise = match is_strict {
             true => "Nothing that was acknowledged is lost",
@@ -323,6 +301,7 @@ fn close(
     settler.settle_all();
     let journal_live_from = background.committer.filling() + 1;
     context.checkpointer.write_quiet(context.catalog.partitions(), journal_live_from)?;
+    data_dir.mark_recovered()?;
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
@@ -332,38 +311,6 @@ fn close(
 fn unused_producer_ids(catalog: &Catalog) -> i64 {
     let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
     used.map_or(0, |id| id.saturating_add(1))
-}
-
-/// So that a crash right after this one does not walk the same batches again, and a new leader epoch stays.
-fn save_recovered(
-    checkpointer: &Checkpointer,
-    catalog: &Catalog,
-    journal_filling: u64,
-) -> Result<(), StorageError> {
-    match checkpointer.write_quiet(catalog.partitions(), journal_filling) {
-        // Reading, and making room, must work on a full disk.
-        Err(error) if error.is_full() => {
-            tracing::warn!(%error, "no checkpoint was written; the next start recovers again");
-            Ok(())
-        }
-        written => written,
-    }
-}
-
-/// What the journal of the last run holds, for the recovery of the logs.
-fn load_journal(
-    files: &Arc<dyn FileSystem>,
-    config: &Config,
-    directory: Uuid,
-    live_from: u64,
-) -> Result<Replay, StorageError> {
-    let replay = Replay::load(files.as_ref(), &config.data_dir, directory, live_from)?;
-    for path in replay.foreign() {
-        tracing::warn!(path = %path.display(), "a commit journal of another data directory is left alone");
-    }
-    let (extents, broken) = (replay.extents(), replay.broken_blocks());
-    tracing::debug!(extents, broken, "commit journal read");
-    Ok(replay)
 }
 
 fn committer(config: &Config, place: JournalPlace<'_>) -> Result<Committer, StorageError> {
@@ -381,13 +328,15 @@ fn cluster_id(id: Uuid) -> String {
     crate::storage::partition_metadata::encode(id)
 }
 
-/// A start that breaks off has taken the note of a failed write with it, or met one of its own: the
-/// next start must not believe what the page cache shows either.
-fn keep_distrust(data_dir: &DataDir, error: &CatalogError) {
-    let is_sync = matches!(error, CatalogError::Storage(StorageError::Io { op: "sync", .. }));
-    let is_distrusted = is_sync || data_dir.last_end() == LastEnd::WriteFailed;
-    if is_distrusted && let Err(error) = data_dir.mark_failed() {
-        tracing::error!(%error, "the failure could not be noted in the data directory");
+/// Notes a failed write or sync before anything else happens: the orderly end takes as long as open connections do, and
+/// whoever is killed meanwhile must not leave a page cache that is believed.
+fn noting(
+    failure_note: FailureNote,
+    on_failure: impl Fn() + Clone + Send + Sync + 'static,
+) -> impl Fn() + Clone + Send + Sync + 'static {
+    move || {
+        opened::note(&failure_note);
+        on_failure();
     }
 }
 
@@ -432,6 +381,7 @@ fn limits(config: &Config) -> Limits {
         inflight_bytes_max: config.inflight_bytes_max,
         idle_timeout: Duration::from_millis(config.connection_idle_ms_max),
         stall_timeout: Duration::from_millis(config.frame_stall_timeout_ms),
+        deleted_kept: Duration::from_millis(config.segment_delete_delay_ms),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct BrokerOptions {
     pub args: Vec<String>,
     /// Environment variables on top of those of the test.
     pub env: Vec<(String, String)>,
+    /// Another program that takes the broker's arguments, and prints what it prints.
+    pub program: Option<PathBuf>,
 }
 
 impl BrokerOptions {
@@ -218,7 +220,8 @@ impl Drop for Broker {
 
 fn launch(data_dir: &Path, options: &BrokerOptions) -> Result<(Process, SocketAddr), StartFailure> {
     let listen = format!("127.0.0.1:{}", options.port.unwrap_or(0));
-    let mut command = Command::new(broker_binary::path());
+    let program = options.program.as_deref().unwrap_or_else(|| broker_binary::path());
+    let mut command = Command::new(program);
     command.arg("--data-dir").arg(data_dir).args(["--listen", &listen]).args(&options.args);
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
     let mut process = Process::spawn(&mut command).expect("the broker program can be run");
@@ -229,7 +232,7 @@ fn launch(data_dir: &Path, options: &BrokerOptions) -> Result<(Process, SocketAd
 }
 
 /// The address in a complete line `  address     HOST:PORT` of what the broker prints when it is ready.
-fn printed_address(stdout: &str) -> Option<SocketAddr> {
+pub(crate) fn printed_address(stdout: &str) -> Option<SocketAddr> {
     let (complete, _) = stdout.rsplit_once('\n')?;
     let address = complete.lines().find_map(|line| line.trim_start().strip_prefix("address "))?;
     address.trim().parse().ok()

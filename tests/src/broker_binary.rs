@@ -29,6 +29,14 @@ pub fn sendlog() -> PathBuf {
     build(&["--package", "sendlog-client", "--bin", "sendlog"]).join("sendlog")
 }
 
+/// The path of the broker that does not sync, for the crash rig to find out.
+///
+/// # Panics
+/// When the program cannot be built.
+pub fn lying() -> PathBuf {
+    build(&["--package", "sendlog-tests", "--bin", "lying-broker"]).join("lying-broker")
+}
+
 /// The path of the client library's example that uses all of it.
 ///
 /// # Panics

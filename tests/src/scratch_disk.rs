@@ -76,6 +76,30 @@ impl ScratchDisk {
         assert!(remounted, "{} can be made read-only", self.mount_point.display());
     }
 
+    /// Makes it read-only at once, whoever writes, as ext4 does by itself when it meets an error. False where that cannot be
+    /// done.
+    pub fn break_off(&self) -> bool {
+        runs(Command::new("mount").args(["-o", "remount,abort"]).arg(&self.mount_point))
+    }
+
+    /// Takes it away: its mount point is an empty folder then.
+    ///
+    /// # Panics
+    /// When a file is open.
+    pub fn take_away(&self) {
+        let unmounted = runs(Command::new("umount").arg(&self.mount_point));
+        assert!(unmounted, "{} is in use", self.mount_point.display());
+    }
+
+    /// Brings it back.
+    ///
+    /// # Panics
+    /// When the file system is broken.
+    pub fn bring_back(&self) {
+        let mounted = runs(Command::new("mount").args(&self.mount_options).arg(&self.mount_point));
+        assert!(mounted, "{} is there again", self.mount_point.display());
+    }
+
     /// A switch that is ready to cut its power; `None`, with a word on standard error, where that cannot be done.
     pub fn power_switch(&self) -> Option<PowerSwitch> {
         let mut command = Command::new("python3");
@@ -97,10 +121,8 @@ impl ScratchDisk {
     /// # Panics
     /// When a file is open, or the file system is broken.
     pub fn restore_power(&self) {
-        let unmounted = runs(Command::new("umount").arg(&self.mount_point));
-        assert!(unmounted, "{} is in use", self.mount_point.display());
-        let mounted = runs(Command::new("mount").args(&self.mount_options).arg(&self.mount_point));
-        assert!(mounted, "{} is there again", self.mount_point.display());
+        self.take_away();
+        self.bring_back();
     }
 }
 

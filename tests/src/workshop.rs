@@ -113,15 +113,34 @@ pub fn java_classes(project: &str, version: &str, jars: &Path) -> Result<PathBuf
 
 /// The command `kcat`, installed from Debian's packages where that is possible and it is missing.
 pub fn install_kcat() {
-    if has("kcat") || !has("apt-get") || !rustix::process::getuid().is_root() {
-        return;
+    install("kcat", "kcat");
+}
+
+/// The command `mkfs.xfs`, likewise.
+pub fn install_mkfs_xfs() {
+    install("mkfs.xfs", "xfsprogs");
+}
+
+/// Where this does not work, the test says what it misses.
+fn install(program: &str, package: &str) {
+    if !has(program) {
+        let _ = apt_install(package);
+    }
+}
+
+/// Installs one of Debian's packages.
+///
+/// # Errors
+/// Where that is not possible, with the reason.
+pub fn apt_install(package: &str) -> Result<(), String> {
+    if !has("apt-get") || !rustix::process::getuid().is_root() {
+        return Err("no apt-get, or no right to use it".to_owned());
     }
     let apt = |arguments: &[&str]| {
         call(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
     };
-    // Where this does not work either, the test says that there is no kcat.
-    let _ = apt(&["install", "--yes", "--quiet", "kcat"])
-        .or_else(|_| apt(&["update"]).and_then(|()| apt(&["install", "--yes", "--quiet", "kcat"])));
+    let install = ["install", "--yes", "--quiet", package];
+    apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install)))
 }
 
 /// The folder `target/conformance/NAME`, filled by `install` unless it is already, for the same content of `inputs`.

@@ -25,7 +25,17 @@ fn a_sync_without_room_acknowledges_nothing() {
     fails_at("fdatasync", "ENOSPC");
 }
 
+/// Nothing sensible returns 0 for a write of some bytes; to try again would be to try for ever.
+#[test]
+fn a_write_of_nothing_acknowledges_nothing() {
+    fails_with("pwritev,pwrite64,pwritev2", "retval=0");
+}
+
 fn fails_at(calls: &str, error: &str) {
+    fails_with(calls, &format!("error={error}"));
+}
+
+fn fails_with(calls: &str, fault: &str) {
     if !strace::is_usable() {
         return;
     }
@@ -42,7 +52,7 @@ fn fails_at(calls: &str, error: &str) {
     }
     kafka.produce("other", &batches::of(&["safe too"]));
 
-    let inject = format!("inject={calls}:error={error}");
+    let inject = format!("inject={calls}:{fault}");
     let mut strace =
         Strace::attach(&broker, ["-e", "trace=fdatasync,pwritev,pwrite64,pwritev2", "-e", &inject]);
     let mut others: Vec<Kafka> = (0..3).map(|_| Kafka::open(broker.address())).collect();
@@ -58,7 +68,7 @@ fn fails_at(calls: &str, error: &str) {
             Err(ProduceFailure::Refused(code)) => *code == KAFKA_STORAGE_ERROR,
             Ok(_) => false,
         };
-        assert!(is_told, "{calls} {error}: {answer:?}");
+        assert!(is_told, "{calls} {fault}: {answer:?}");
     }
     assert_eq!(broker.wait_for_exit().code(), Some(1));
     strace.finish();

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use sendlog_tests::{Broker, BrokerOptions, Kafka, batches, data_files, strace};
 
 const TOPIC: &str = "t";
+/// Of half a MiB: the log has to outweigh what is searched of the commit journal, however little that holds.
+const BATCHES: usize = 100;
 /// Ends a test whose broker writes no checkpoint.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -16,7 +18,7 @@ fn a_checkpoint_of_an_orderly_stop_is_begun_from() {
     let mut kafka = Kafka::open(broker.address());
     kafka.create_topic(TOPIC, 1, &[]);
     let filler = batches::sized("filler", 512 << 10);
-    (0..48).for_each(|_| _ = kafka.produce(TOPIC, &filler));
+    (0..BATCHES).for_each(|_| _ = kafka.produce(TOPIC, &filler));
     assert_eq!(broker.terminate().code(), Some(0));
     broker.restart();
     let tail = tail(&mut Kafka::open(broker.address()));
@@ -29,7 +31,7 @@ fn a_checkpoint_while_running_is_begun_from() {
     let mut kafka = Kafka::open(broker.address());
     kafka.create_topic(TOPIC, 1, &[]);
     let filler = batches::sized("filler", 512 << 10);
-    (0..48).for_each(|_| _ = kafka.produce(TOPIC, &filler));
+    (0..BATCHES).for_each(|_| _ = kafka.produce(TOPIC, &filler));
     // The next one may have been begun before the last of it; the one after that was not.
     for _ in 0..2 {
         wait_for_checkpoint(&broker, &mut kafka);

@@ -28,7 +28,6 @@ impl Target {
     pub(super) fn open(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Self, AdoptError> {
         let lock = DataDir::open(Arc::clone(fs), path, Uuid::new_v4())?;
         if lock.last_end() == LastEnd::WriteFailed {
-            lock.mark_failed()?;
             return Err(AdoptError::WriteFailed { path: path.to_path_buf() });
         }
         let catalog = OfflineCatalog::load(Arc::clone(fs), path);

@@ -21,6 +21,7 @@ use sendlog_protocol::records::{self, BatchError, BatchHeader, Compression, Prod
 use tokio::sync::oneshot;
 
 use super::{Close, Context, Session, error};
+use crate::config::topic::TimestampType;
 use crate::partition::{AckAt, AppendError, AppendResult, Partition, ProducedBatch};
 
 /// Advertised; see the module for 0 to 2.
@@ -155,12 +156,17 @@ fn limits(context: &Context, partition: &Partition) -> ProduceLimits {
     let now_ms = context.clock.now_ms();
     let oldest = now_ms.saturating_sub(config.timestamp_before_max_ms);
     let newest = now_ms.saturating_add(config.timestamp_after_max_ms);
+    let timestamps = match config.timestamp_type {
+        TimestampType::CreateTime => oldest..=newest,
+        // The producer's are replaced, whatever they are.
+        TimestampType::LogAppendTime => i64::MIN..=i64::MAX,
+    };
     ProduceLimits {
         batch_bytes_max: config.max_message_bytes,
         decompressed_bytes_max: context.config.decompressed_batch_bytes_max,
         check_compressed: context.config.compressed_batch_check,
         keys_required: config.cleanup.compact,
-        timestamps: oldest..=newest,
+        timestamps,
     }
 }
 

@@ -156,7 +156,13 @@ impl PartitionCheck<'_> {
     fn check_active_is_there(&mut self, all: &[Found]) {
         let Some(active) = self.active() else { return };
         let is_there = all.iter().any(|found| found.base_offset == active.base_offset);
-        let was_empty = active.size == 0 && active.next_offset == active.base_offset && all.is_empty();
+        // The next start makes it again: nothing is lost with it.
+        let start = self.task.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.start_offset);
+        let was_empty = active.is_blank()
+            && match all.last() {
+                Some(last) => last.base_offset < active.base_offset,
+                None => active.base_offset <= start,
+            };
         if !is_there && !was_empty && !self.is_missing_told(active.base_offset) {
             let path = self.path(active.base_offset);
             let reason = "the checkpoint names it, and it is not there";

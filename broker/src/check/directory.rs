@@ -9,6 +9,7 @@ use crate::catalog::name;
 use crate::catalog::state::{FILE_NAME as CATALOG, StoredCatalog, StoredTopic};
 use crate::checkpoint::FILE_NAME as CHECKPOINT;
 use crate::producer_ids::FILE_NAME as PRODUCER_IDS;
+use crate::retention_clock::FILE_NAME as CLOCK;
 use crate::scrubber::FILE_NAME as SCRUB;
 use crate::storage::data_dir::{CLEAN_FILE, FAILED_FILE, LOCK_FILE, META_FILE};
 use crate::storage::file_names::{self, LOG, PARTITION_METADATA};
@@ -23,7 +24,7 @@ use super::plan::SET_ASIDE;
 use super::state::State;
 
 /// Files with a meaning, each read elsewhere.
-const STATE_FILES: [&str; 5] = [META_FILE, CATALOG, CHECKPOINT, PRODUCER_IDS, SCRUB];
+const STATE_FILES: [&str; 6] = [META_FILE, CATALOG, CHECKPOINT, PRODUCER_IDS, SCRUB, CLOCK];
 /// Names with a meaning of which the content does not matter.
 const MARKS: [&str; 5] = [LOCK_FILE, CLEAN_FILE, FAILED_FILE, JOURNAL, "lost+found"];
 /// Copies of `broker adopt` in the making.

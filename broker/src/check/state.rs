@@ -7,7 +7,7 @@ use crate::checkpoint::{self, offline::StoredCheckpoint};
 use crate::storage::data_dir::{self, LastEnd};
 use crate::storage::files::FileSystem;
 use crate::storage::state_file::{self, StateFileError};
-use crate::{producer_ids, scrubber};
+use crate::{producer_ids, retention_clock, scrubber};
 
 use super::finding::{Finding, Kind, Remedy, Severity};
 use super::journal::{self, Journal};
@@ -54,6 +54,8 @@ pub(super) fn read(
     let ids = |path: &Path| state_file::load::<producer_ids::Reserved>(fs, path, producer_ids::KIND);
     reader.load(producer_ids::FILE_NAME, ids);
     reader.load(scrubber::FILE_NAME, |path| state_file::load::<scrubber::Progress>(fs, path, scrubber::KIND));
+    let clock = |path: &Path| state_file::load::<retention_clock::Line>(fs, path, retention_clock::KIND);
+    reader.load(retention_clock::FILE_NAME, clock);
     let load = |path: &Path| state_file::load::<StoredCatalog>(fs, path, catalog_state::KIND);
     let (catalog, has_catalog_file) = match reader.load(catalog_state::FILE_NAME, load) {
         Loaded::Good(catalog) => (Some(catalog), true),
@@ -115,7 +117,7 @@ impl Reader<'_> {
             }
             Err(StateFileError::Version { found, expected, .. }) => {
                 let reason = format!("it has version {found}, this program reads {expected}");
-                if name == scrubber::FILE_NAME {
+                if without(name).is_some() {
                     self.findings.push(damaged(name, reason));
                     return Loaded::Damaged;
                 }
@@ -137,10 +139,18 @@ impl Reader<'_> {
     }
 }
 
+/// What the next start does without a state file that it can do without.
+fn without(name: &str) -> Option<&'static str> {
+    match name {
+        scrubber::FILE_NAME => Some("begins a new pass of the scrub"),
+        retention_clock::FILE_NAME => Some("deletes nothing by age for a day, and writes it anew"),
+        _ => None,
+    }
+}
+
 fn damaged(name: &str, reason: String) -> Finding {
-    if name == scrubber::FILE_NAME {
-        return Finding::new(Severity::Warning, Kind::StateFile, name, reason)
-            .next_start("begins a new pass of the scrub");
+    if let Some(what) = without(name) {
+        return Finding::new(Severity::Warning, Kind::StateFile, name, reason).next_start(what);
     }
     if name == checkpoint::FILE_NAME {
         let what = "renames it; the next start scans every log, and begins each with its first segment";

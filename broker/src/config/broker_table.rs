@@ -68,6 +68,14 @@ const BROKER: &[Setting] = &[
          `log.dir` is the same setting.",
     ),
     row(
+        "sendlog.data.dir.create",
+        Kind::Boolean,
+        Some("true"),
+        "",
+        "Whether a data directory that is missing or empty is begun anew. `false` refuses to start then: for a \
+         directory on a disk of its own, which looks empty while that is not mounted.",
+    ),
+    row(
         "listeners",
         Kind::Text,
         Some("PLAINTEXT://127.0.0.1:9092"),
@@ -324,6 +332,22 @@ const LOG: &[Setting] = &[
         Some("604800000"),
         "ms",
         "From the end of one such pass over all closed segments to the start of the next.",
+    ),
+    row(
+        "log.segment.delete.delay.ms",
+        long(0, LONG_MAX),
+        Some("60000"),
+        "ms",
+        "How long a client may go on reading a segment that was deleted. Then its connection is closed, and the \
+         space comes back. Files go at once otherwise.",
+    ),
+    row(
+        "sendlog.clock.jump.wait.ms",
+        long(0, LONG_MAX),
+        Some("86400000"),
+        "ms",
+        "When the machine's clock has jumped, nothing is deleted by the new time until the broker has run beside \
+         it as long as the jump was, and this long at most. 0 believes the clock at once, as Kafka does.",
     ),
     row(
         "sendlog.min.free.bytes",

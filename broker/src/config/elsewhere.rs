@@ -23,7 +23,6 @@ pub static WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("socket.receive.buffer.bytes", "the kernel sizes socket buffers by itself"),
     ("queued.max.requests", "requests are bounded by bytes, queued.max.request.bytes"),
     ("log.cleaner.enable", "compaction does not run yet"),
-    ("log.segment.delete.delay.ms", "deleted segments live as long as a reader has them open"),
     ("offsets.topic.replication.factor", "sendlog has one replica"),
     ("transaction.state.log.replication.factor", "sendlog has one replica"),
     ("transaction.state.log.min.isr", "sendlog has one replica"),

@@ -38,6 +38,8 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub struct Config {
     /// `log.dirs`.
     pub data_dir: PathBuf,
+    /// `sendlog.data.dir.create`.
+    pub create_data_dir: bool,
     /// `listeners`.
     pub listen: HostPort,
     /// `advertised.listeners`; `None` tells every client the address that it dialled.
@@ -72,6 +74,10 @@ pub struct Config {
     pub scrub_bytes_per_second: u64,
     /// `sendlog.scrub.interval.ms`.
     pub scrub_interval_ms: u64,
+    /// `log.segment.delete.delay.ms`.
+    pub segment_delete_delay_ms: u64,
+    /// `sendlog.clock.jump.wait.ms`.
+    pub clock_jump_wait_ms: i64,
     /// `sendlog.min.free.bytes`.
     pub free_bytes_min: u64,
     /// `sendlog.compressed.batch.check`.
@@ -177,6 +183,7 @@ impl Config {
         let defaults = TopicConfig::resolve(&settings, &Overrides::new());
         Ok(Self {
             data_dir,
+            create_data_dir: settings.boolean("sendlog.data.dir.create"),
             listen: settings.read("listeners", one_listener)?.expect("listeners has a default"),
             advertise: settings.read("advertised.listeners", advertised)?,
             node_id: settings.number("node.id"),
@@ -196,6 +203,8 @@ impl Config {
             retention_check_interval_ms: settings.number("log.retention.check.interval.ms"),
             scrub_bytes_per_second: settings.number("sendlog.scrub.bytes.per.second"),
             scrub_interval_ms: settings.number("sendlog.scrub.interval.ms"),
+            segment_delete_delay_ms: settings.number("log.segment.delete.delay.ms"),
+            clock_jump_wait_ms: settings.number("sendlog.clock.jump.wait.ms"),
             free_bytes_min: settings.number("sendlog.min.free.bytes"),
             compressed_batch_check: settings.boolean("sendlog.compressed.batch.check"),
             decompressed_batch_bytes_max: settings.number("sendlog.decompressed.batch.bytes.max"),

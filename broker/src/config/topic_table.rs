@@ -151,7 +151,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "60000",
         "ms",
         &[],
-        Support::Accepted("No effect: files go at once, and live on for readers that have them open."),
+        Support::Accepted("No effect: `log.segment.delete.delay.ms` decides for all topics."),
         "How long a deleted segment's files stay.",
     ),
     row(

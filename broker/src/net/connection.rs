@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use super::budget::{Budget, Charge};
-use super::transmit::{Path, Transmitter};
+use super::transmit::{Path, Patience, Transmitter};
 use crate::api::{self, Answer, Close, Context, Incoming, Session};
 use crate::storage::file_slice::FileSlice;
 
@@ -52,6 +52,8 @@ pub struct Limits {
     /// A frame that stays incomplete for so long without a new byte is given up, and so is a peer
     /// that takes no bytes of its answer.
     pub stall_timeout: Duration,
+    /// How long the peer may go on taking records of a segment that was deleted.
+    pub deleted_kept: Duration,
 }
 
 type AnswerFuture = Pin<Box<dyn Future<Output = Result<Answer, Close>> + Send>>;
@@ -85,7 +87,8 @@ pub async fn serve(
 ) {
     let stream = Arc::new(stream);
     let (pending, answers) = mpsc::channel(limits.inflight_requests_max);
-    let transmitter = Transmitter::new(Arc::clone(&stream), path, limits.stall_timeout);
+    let patience = Patience { stall: limits.stall_timeout, deleted: limits.deleted_kept };
+    let transmitter = Transmitter::new(Arc::clone(&stream), path, patience);
     let reader = Reader {
         stream,
         inflight: Arc::new(Semaphore::new(limits.inflight_bytes_max)),

@@ -17,6 +17,7 @@ use rustix::net::SendFlags;
 use sendlog_protocol::Piece;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::storage::file_slice::FileSlice;
 
@@ -27,6 +28,9 @@ const SENDFILE_BYTES_MAX: usize = 1 << 20;
 /// The buffer of the copying path.
 const COPY_BYTES_MAX: usize = 256 << 10;
 
+/// Longest time between two looks whether a file that is being sent was deleted.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How record bytes reach the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
@@ -36,18 +40,44 @@ pub enum Path {
     Copy,
 }
 
+/// How slow a peer may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// It may take no byte at all for this long.
+    pub stall: Duration,
+    /// It may go on taking records of a segment that was deleted for this long: their space is not free until it is
+    /// through, and whoever takes a byte a minute would keep it for ever.
+    pub deleted: Duration,
+}
+
+impl Patience {
+    /// Time between two looks whether a file that is being sent was deleted.
+    fn look_interval(self) -> Duration {
+        // Not zero: that would be no pause at all.
+        LOOK_INTERVAL.min(self.deleted).max(Duration::from_millis(10))
+    }
+}
+
 /// Sends to one socket.
 #[derive(Debug)]
 pub struct Transmitter {
     stream: Arc<TcpStream>,
     path: Path,
-    stall_timeout: Duration,
+    patience: Patience,
+}
+
+/// Looks after the files of one response while it is sent.
+struct Watch {
+    /// Not yet sent, in reverse.
+    slices: Vec<FileSlice>,
+    next_look: Instant,
+    deleted_since: Option<Instant>,
 }
 
 impl Transmitter {
-    /// Sends to `stream`, and gives up when nothing moves for `stall_timeout`.
-    pub fn new(stream: Arc<TcpStream>, path: Path, stall_timeout: Duration) -> Self {
-        Self { stream, path, stall_timeout }
+    /// Sends to `stream`, and gives up on a peer that tries its patience.
+    pub fn new(stream: Arc<TcpStream>, path: Path, patience: Patience) -> Self {
+        Self { stream, path, patience }
     }
 
     /// Sends all pieces, in order and to the end.
@@ -57,35 +87,39 @@ impl Transmitter {
     /// is of no more use. A file that ends early is `UnexpectedEof`; a peer that takes nothing for
     /// the stall time-out is `TimedOut`.
     pub async fn send(&self, pieces: Vec<Piece<FileSlice>>) -> io::Result<()> {
+        let mut watch = Watch::over(&pieces);
         let mut pieces = pieces.into_iter().peekable();
         while let Some(piece) = pieces.next() {
             let more = pieces.peek().is_some();
             match piece {
-                Piece::Bytes(bytes) => self.send_bytes(&bytes, more).await?,
-                Piece::Records(slice) => self.send_slice(&slice, more).await?,
+                Piece::Bytes(bytes) => self.send_bytes(&bytes, more, &mut watch).await?,
+                Piece::Records(slice) => {
+                    self.send_slice(&slice, more, &mut watch).await?;
+                    watch.slices.pop();
+                }
             }
         }
         Ok(())
     }
 
     /// Sends `bytes` to the end; `more` says that file bytes follow at once.
-    pub async fn send_bytes(&self, bytes: &[u8], more: bool) -> io::Result<()> {
+    async fn send_bytes(&self, bytes: &[u8], more: bool, watch: &mut Watch) -> io::Result<()> {
         let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
         let mut sent = 0;
         while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-            sent += self.when_writable(|| Ok(rustix::net::send(&self.stream, rest, flags)?)).await?;
+            sent += self.when_writable(watch, || Ok(rustix::net::send(&self.stream, rest, flags)?)).await?;
         }
         Ok(())
     }
 
-    async fn send_slice(&self, slice: &FileSlice, more: bool) -> io::Result<()> {
+    async fn send_slice(&self, slice: &FileSlice, more: bool, watch: &mut Watch) -> io::Result<()> {
         match self.path {
-            Path::Sendfile => self.sendfile(slice).await,
-            Path::Copy => self.copy(slice, more).await,
+            Path::Sendfile => self.sendfile(slice, watch).await,
+            Path::Copy => self.copy(slice, more, watch).await,
         }
     }
 
-    async fn sendfile(&self, slice: &FileSlice) -> io::Result<()> {
+    async fn sendfile(&self, slice: &FileSlice, watch: &mut Watch) -> io::Result<()> {
         let mut sent = 0;
         // Probed and found in memory up to here.
         let mut warm_end = 0;
@@ -93,19 +127,26 @@ impl Transmitter {
             if warm_end <= sent {
                 let want = SENDFILE_BYTES_MAX.min(slice.len() - sent);
                 if !slice.is_resident(sent, want) {
-                    sent += self.sendfile_cold(slice, sent, want).await?;
+                    sent += self.sendfile_cold(slice, sent, want, watch).await?;
                     continue;
                 }
                 warm_end = sent + want;
             }
-            sent += self.when_writable(|| sendfile(&self.stream, slice, sent, warm_end - sent)).await?;
+            sent +=
+                self.when_writable(watch, || sendfile(&self.stream, slice, sent, warm_end - sent)).await?;
         }
         Ok(())
     }
 
     /// Sends a range that must come from the disk, on a thread that may wait for it.
-    async fn sendfile_cold(&self, slice: &FileSlice, skip: usize, want: usize) -> io::Result<usize> {
-        self.writable().await?;
+    async fn sendfile_cold(
+        &self,
+        slice: &FileSlice,
+        skip: usize,
+        want: usize,
+        watch: &mut Watch,
+    ) -> io::Result<usize> {
+        self.watched(watch, || self.stream.writable()).await?;
         let (stream, slice) = (Arc::clone(&self.stream), slice.clone());
         let sending = tokio::task::spawn_blocking(move || {
             slice.read_ahead(skip, want);
@@ -118,7 +159,7 @@ impl Transmitter {
     }
 
     /// The same bytes by read and send.
-    async fn copy(&self, slice: &FileSlice, more: bool) -> io::Result<()> {
+    async fn copy(&self, slice: &FileSlice, more: bool, watch: &mut Watch) -> io::Result<()> {
         let mut buffer = BytesMut::zeroed(COPY_BYTES_MAX.min(slice.len()));
         let mut sent = 0;
         while sent < slice.len() {
@@ -129,21 +170,73 @@ impl Transmitter {
             } else {
                 part.copy_from_slice(&read_cold(slice.clone(), sent, want).await?);
             }
-            self.send_bytes(part, more || sent + want < slice.len()).await?;
+            self.send_bytes(part, more || sent + want < slice.len(), watch).await?;
             sent += want;
         }
         Ok(())
     }
 
-    async fn when_writable(&self, operation: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let moved =
-            tokio::time::timeout(self.stall_timeout, self.stream.async_io(Interest::WRITABLE, operation));
-        moved.await.unwrap_or_else(|_| Err(stalled(self.stall_timeout)))
+    async fn when_writable(
+        &self,
+        watch: &mut Watch,
+        mut operation: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            self.watched(watch, || self.stream.writable()).await?;
+            match self.stream.try_io(Interest::WRITABLE, &mut operation) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
     }
 
-    async fn writable(&self) -> io::Result<()> {
-        let ready = tokio::time::timeout(self.stall_timeout, self.stream.writable());
-        ready.await.unwrap_or_else(|_| Err(stalled(self.stall_timeout)))
+    /// Waits as long as the patience goes. Looks after the files meanwhile: a peer that takes next to nothing
+    /// is never seen to be ready, so there is no other moment to do that.
+    async fn watched<F: Future<Output = io::Result<()>>>(
+        &self,
+        watch: &mut Watch,
+        mut ready: impl FnMut() -> F,
+    ) -> io::Result<()> {
+        let began = Instant::now();
+        loop {
+            watch.look(self.patience)?;
+            let left = self.patience.stall.saturating_sub(began.elapsed());
+            match tokio::time::timeout(left.min(self.patience.look_interval()), ready()).await {
+                Ok(ready) => return ready,
+                Err(_) if self.patience.stall <= began.elapsed() => return Err(stalled(self.patience.stall)),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn over(pieces: &[Piece<FileSlice>]) -> Self {
+        let slices = pieces.iter().rev().filter_map(|piece| match piece {
+            Piece::Records(slice) => Some(slice.clone()),
+            Piece::Bytes(_) => None,
+        });
+        Self { slices: slices.collect(), next_look: Instant::now() + LOOK_INTERVAL, deleted_since: None }
+    }
+
+    /// Looks from time to time whether files that are still to be sent were deleted, and for how long they have been.
+    fn look(&mut self, patience: Patience) -> io::Result<()> {
+        let now = Instant::now();
+        if now < self.next_look {
+            return Ok(());
+        }
+        self.next_look = now + patience.look_interval();
+        if !self.slices.iter().any(FileSlice::is_deleted) {
+            self.deleted_since = None;
+            return Ok(());
+        }
+        let since = *self.deleted_since.get_or_insert(now);
+        if patience.deleted < now - since {
+            let message =
+                "the peer takes too long over a segment that was deleted: log.segment.delete.delay.ms";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        Ok(())
     }
 }
 

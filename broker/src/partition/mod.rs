@@ -74,7 +74,6 @@ pub struct Partition {
     topic_id: Uuid,
     index: i32,
     producers_max: usize,
-    clock: Arc<dyn Clock>,
     store: Arc<Store>,
     /// Changes only when the log is opened: no lock.
     epochs: LeaderEpochs,
@@ -170,7 +169,6 @@ impl Partition {
             topic_id: open.topic_id,
             index: open.index,
             producers_max: env.producers_max,
-            clock: Arc::clone(&env.clock),
             store: Arc::clone(&env.store),
             reader: log.reader(),
             offsets: Offsets::opened(log.start_offset(), log.end()),

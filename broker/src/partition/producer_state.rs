@@ -164,7 +164,8 @@ impl ProducerStates {
             entry.batches.remove(0);
         }
         entry.batches.push(seen);
-        entry.last_append_ms = now_ms;
+        // A clock that was set back makes nobody silent.
+        entry.last_append_ms = now_ms.max(entry.last_append_ms);
     }
 
     /// Remembers a batch found in the log by recovery, which may overlap what a snapshot holds.

@@ -280,6 +280,16 @@ fn deleting_records_moves_the_start_and_no_further_than_the_watermark() {
 }
 
 #[test]
+fn retention_keeps_closed_segments_that_are_not_durable() {
+    let rig = rig(&["log.segment.bytes=1024", "log.retention.bytes=1"]);
+    let batches: Vec<_> = (0..50).map(|_| plain(b"some value")).collect();
+    let written = rig.partition.write(batches.iter(), 1_000);
+    assert_eq!(rig.partition.apply_retention(1_000).unwrap(), 0, "the log start cannot pass the watermark");
+    rig.partition.publish(written.end.expect("something was written"));
+    assert!(0 < rig.partition.apply_retention(1_000).unwrap());
+}
+
+#[test]
 fn a_deleted_partition_takes_and_gives_nothing() {
     let rig = rig(&[]);
     rig.append(plain(b"x")).unwrap();

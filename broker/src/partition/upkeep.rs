@@ -106,13 +106,13 @@ impl Partition {
         Ok(before.max(offsets.log_start))
     }
 
-    /// Hides the segments that the topic's retention no longer keeps; returns how many. Their files
-    /// go when the next checkpoint is saved.
+    /// Hides the segments that the topic's retention no longer keeps at `now_ms`, a time that no jump of
+    /// the clock has reached; returns how many. Their files go when the next checkpoint is saved.
     ///
     /// # Errors
     /// [`ReadError`] if a segment had to be looked at and could
     /// not be read.
-    pub fn apply_retention(&self) -> Result<usize, ReadError> {
+    pub fn apply_retention(&self, now_ms: i64) -> Result<usize, ReadError> {
         let config = self.config.load_full();
         if !config.cleanup.delete {
             return Ok(0);
@@ -124,7 +124,7 @@ impl Partition {
         let policy =
             RetentionPolicy { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
         let view = writer.log.view();
-        let infos = match view.segment_infos() {
+        let mut infos = match view.segment_infos() {
             Err(error) => {
                 drop(writer);
                 // The next run gets further.
@@ -132,16 +132,18 @@ impl Partition {
             }
             infos => infos?,
         };
+        // Closed segments may still wait for their sync: the log start does not pass the watermark.
+        let high_watermark = self.offsets.view().high_watermark;
+        infos.retain(|info| info.base_offset <= high_watermark);
         let log_start = view.start_offset();
-        match retention::new_start(&infos, &policy, log_start, self.clock.now_ms()) {
+        match retention::new_start(&infos, &policy, log_start, now_ms) {
             Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),
             None => Ok(0),
         }
     }
 
-    /// Forgets producers that have not written for `expiration_ms`.
-    pub fn expire_producers(&self, expiration_ms: i64) {
-        let before_ms = self.clock.now_ms().saturating_sub(expiration_ms);
+    /// Forgets producers that have not written since `before_ms`.
+    pub fn expire_producers(&self, before_ms: i64) {
         self.lock_writer().producers.expire(before_ms);
     }
 

@@ -24,7 +24,7 @@ pub(crate) const META_KIND: StateKind = StateKind { tag: *b"META", version: 1 };
 pub(crate) const LOCK_FILE: &str = "lock";
 /// There if the last broker has synced and saved everything before it stopped.
 pub(crate) const CLEAN_FILE: &str = "clean-shutdown";
-/// There if the last broker stopped because a write or sync had failed.
+/// There if a write or sync has failed, until a start has checked what the disk has and saved that.
 pub(crate) const FAILED_FILE: &str = "write-failed";
 /// What else may be in a directory that counts as empty.
 const NOT_FOREIGN: [&str; 4] = ["lost+found", LOCK_FILE, CLEAN_FILE, "sendlog.meta.tmp"];
@@ -71,6 +71,16 @@ pub enum DataDirError {
         /// As given.
         path: PathBuf,
     },
+    /// It is not there, or empty, and must not be begun anew.
+    #[error(
+        "{path} is missing or empty, and sendlog.data.dir.create is false: is its disk mounted? To begin a new data \
+         directory there, start the broker once with --set sendlog.data.dir.create=true",
+        path = .path.display()
+    )]
+    Absent {
+        /// As given.
+        path: PathBuf,
+    },
     /// It cannot be written to.
     #[error("{path} is not writable ({source}); change its owner or mode, or give another --data-dir", path = .path.display())]
     NotWritable {
@@ -81,7 +91,7 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// The marker file cannot be read or written.
-    #[error("{source}; restore the file from a backup of {path}", path = .path.display())]
+    #[error("{source}; without it {path} cannot be used", path = .path.display())]
     Meta {
         /// As given.
         path: PathBuf,
@@ -145,6 +155,24 @@ pub struct DataDir {
     _directory: File,
 }
 
+/// Notes in a data directory that a write or sync has failed. Says so as early as it can be said: the process may be
+/// killed before its orderly end.
+#[derive(Debug, Clone)]
+pub struct FailureNote {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
+}
+
+impl FailureNote {
+    /// Puts the note there, if that can still be written; again does no harm.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`]; the note may be there all the same.
+    pub fn put(&self) -> Result<(), DataDirError> {
+        put_marker(&*self.fs, &self.path, FAILED_FILE)
+    }
+}
+
 impl DataDir {
     /// Locks a directory and checks that it is ours; creates it if it does not exist, and takes an empty one over under
     /// `new_cluster_id`. From here on a crash counts as one, until [`DataDir::mark_clean`].
@@ -153,25 +181,48 @@ impl DataDir {
     /// [`DataDirError`]: nothing was changed, except perhaps that an empty directory was created.
     pub fn open(fs: Arc<dyn FileSystem>, path: &Path, new_cluster_id: Uuid) -> Result<Self, DataDirError> {
         create_all(&*fs, path)?;
+        Self::lock_and_read(fs, path, Some(new_cluster_id))
+    }
+
+    /// As [`DataDir::open`], for a directory that must be there: one that is missing or empty is left so.
+    ///
+    /// # Errors
+    /// [`DataDirError::Absent`], or as [`DataDir::open`]; nothing was changed.
+    pub fn open_existing(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self, DataDirError> {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(DataDirError::Absent { path: path.to_path_buf() });
+            }
+            // What is there is a directory, or an error that `open` has words for.
+            _ => create_all(&*fs, path)?,
+        }
+        Self::lock_and_read(fs, path, None)
+    }
+
+    fn lock_and_read(
+        fs: Arc<dyn FileSystem>,
+        path: &Path,
+        new_cluster_id: Option<Uuid>,
+    ) -> Result<Self, DataDirError> {
         let directory = lock(&*fs, path)?;
         let meta: Option<Meta> =
             state_file::load(&*fs, &path.join(META_FILE), META_KIND).map_err(meta_error(path))?;
         if meta.is_none() {
             check_empty(&*fs, path)?;
         }
+        let cluster_id = meta.as_ref().map(|meta| Uuid::from_bytes(meta.cluster_id)).or(new_cluster_id);
+        let Some(cluster_id) = cluster_id else {
+            return Err(DataDirError::Absent { path: path.to_path_buf() });
+        };
         write_pid(&*fs, path)?;
         let last_end = match &meta {
             None => LastEnd::New,
             Some(_) => take_last_end(&*fs, path)?,
         };
-        let cluster_id = match meta {
-            Some(meta) => Uuid::from_bytes(meta.cluster_id),
-            None => {
-                let meta = Meta { cluster_id: new_cluster_id.into_bytes() };
-                state_file::save(&*fs, &path.join(META_FILE), META_KIND, &meta).map_err(meta_error(path))?;
-                new_cluster_id
-            }
-        };
+        if meta.is_none() {
+            let meta = Meta { cluster_id: cluster_id.into_bytes() };
+            state_file::save(&*fs, &path.join(META_FILE), META_KIND, &meta).map_err(meta_error(path))?;
+        }
         Ok(Self { fs, path: path.to_path_buf(), cluster_id, last_end, _directory: directory })
     }
 
@@ -201,12 +252,22 @@ impl DataDir {
         put_marker(&*self.fs, &self.path, CLEAN_FILE)
     }
 
-    /// Notes that a write or sync has failed, if that can still be written.
+    /// What notes a failed write or sync.
+    #[must_use]
+    pub fn failure_note(&self) -> FailureNote {
+        FailureNote { fs: Arc::clone(&self.fs), path: self.path.clone() }
+    }
+
+    /// Removes the note of a failed write: every log was checked against the disk, and a checkpoint says so. Until then it
+    /// stays, so that a start that breaks off or is killed hands it on.
     ///
     /// # Errors
-    /// [`DataDirError::Io`].
-    pub fn mark_failed(&self) -> Result<(), DataDirError> {
-        put_marker(&*self.fs, &self.path, FAILED_FILE)
+    /// [`DataDirError::Io`]; then the next start checks once more.
+    pub fn mark_recovered(&self) -> Result<(), DataDirError> {
+        if take_marker(&*self.fs, &self.path, FAILED_FILE)? {
+            self.fs.sync_dir(&self.path).map_err(io_error(&self.path, "sync"))?;
+        }
+        Ok(())
     }
 }
 
@@ -276,6 +337,8 @@ fn create_all(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(io_error(path, "stat")(error));
         }
+        // The link is there, what it points to is not: perhaps a disk that is not mounted.
+        Err(error) if path.is_symlink() => return Err(io_error(path, "follow the link")(error)),
         Err(_) => {}
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -342,11 +405,11 @@ fn check_empty(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
     })
 }
 
-/// Reads the markers and removes them, durably: if this broker crashes, the next one must not find them.
+/// Reads the markers and removes that of a clean end, durably: if this broker crashes, the next one must not find it.
 fn take_last_end(fs: &dyn FileSystem, path: &Path) -> Result<LastEnd, DataDirError> {
-    let has_failed = take_marker(fs, path, FAILED_FILE)?;
+    let has_failed = has_marker(fs, path, FAILED_FILE)?;
     let was_clean = take_marker(fs, path, CLEAN_FILE)?;
-    if has_failed || was_clean {
+    if was_clean {
         fs.sync_dir(path).map_err(io_error(path, "sync"))?;
     }
     Ok(match (has_failed, was_clean) {
@@ -354,6 +417,15 @@ fn take_last_end(fs: &dyn FileSystem, path: &Path) -> Result<LastEnd, DataDirErr
         (false, true) => LastEnd::Clean,
         (false, false) => LastEnd::Crash,
     })
+}
+
+fn has_marker(fs: &dyn FileSystem, path: &Path, name: &str) -> Result<bool, DataDirError> {
+    let path = path.join(name);
+    match fs.file_len(&path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error(&path, "stat")(error)),
+    }
 }
 
 fn take_marker(fs: &dyn FileSystem, path: &Path, name: &str) -> Result<bool, DataDirError> {
@@ -367,10 +439,11 @@ fn take_marker(fs: &dyn FileSystem, path: &Path, name: &str) -> Result<bool, Dat
 
 fn put_marker(fs: &dyn FileSystem, path: &Path, name: &str) -> Result<(), DataDirError> {
     let marker = path.join(name);
-    fs.open(&marker, OpenMode::Replace)
-        .and_then(|file| file.sync_data())
-        .map_err(io_error(&marker, "write"))?;
-    fs.sync_dir(path).map_err(io_error(path, "sync"))
+    let file = fs.open(&marker, OpenMode::Replace).map_err(io_error(&marker, "write"))?;
+    // The name is what counts: it is made durable even if the file, which has nothing in it, cannot be.
+    let synced = file.sync_data();
+    fs.sync_dir(path).map_err(io_error(path, "sync"))?;
+    synced.map_err(io_error(&marker, "write"))
 }
 
 impl std::fmt::Debug for DataDir {

@@ -48,6 +48,13 @@ impl FileSlice {
         self.file.as_fd()
     }
 
+    /// Whether the file has no name any more: its space comes back once nobody holds it. A file system that cannot tell
+    /// counts as "no".
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        rustix::fs::fstat(self.as_fd()).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
     /// Reads from `at` bytes behind the slice's start; returns how many, fewer than asked for only at the slice's end.
     /// May wait for the disk.
     ///
@@ -114,7 +121,10 @@ mod tests {
         assert_eq!(slice.read_at(5, &mut buffer).unwrap(), 0);
         assert_eq!(slice.read_at(100, &mut buffer).unwrap(), 0);
         assert!(slice.is_resident(0, 5) && slice.is_resident(100, 100));
+        assert!(!slice.is_deleted());
         std::fs::write(named.path(), b"012").unwrap();
         assert_eq!(slice.read_at(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        named.close().unwrap();
+        assert!(slice.is_deleted());
     }
 }

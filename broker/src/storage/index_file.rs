@@ -2,7 +2,8 @@
 //!
 //! Entries are big-endian 32-bit words, so the bytes are Kafka's. One writer at a time appends (the segment's lock sees
 //! to that); readers take no lock: an entry is written once, before the count that publishes it (Release/Acquire), and
-//! never changes afterwards. A reader loads the count first and the map second, so its map covers the count.
+//! never changes afterwards. A reader loads the count first and the map second, so its map covers the count. A rebuilt
+//! index is another file and another generation: a count goes with a map of its generation and no other.
 //!
 //! SIGBUS is the hazard of mapped files. Blocks are allocated before they are mapped, so a full disk is an error of
 //! `fallocate` and not a signal; the file is cut only when it grows no more, after the last map of it is gone, to a length
@@ -13,16 +14,12 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwapOption;
-use memmap2::{MmapOptions, MmapRaw};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::files::{FileSystem, IoMode, OpenMode, StoredFile, write_all_at};
+use crate::sync::{ArcSwapOption, AtomicU32, AtomicUsize, MmapOptions, MmapRaw, Ordering, PAGE_BYTES};
 
-/// Bytes that a new index starts with; it grows by doubling.
-const INITIAL_BYTES: usize = 4096;
 const WORD_BYTES: usize = 4;
 
 /// How many entries an index has, and the CRC-32 of their bytes. An index file is believed only if it matches.
@@ -54,6 +51,8 @@ pub(super) struct IndexFile<const WORDS: usize> {
     terminator: Option<[u32; WORDS]>,
     map: ArcSwapOption<IndexMap>,
     published: AtomicUsize,
+    /// How often the file was replaced.
+    generation: AtomicUsize,
     /// Cloned into every map, so that its count tells whether one lives.
     lease: Arc<()>,
 }
@@ -64,6 +63,7 @@ struct IndexMap {
     map: MmapRaw,
     words: usize,
     is_writable: bool,
+    generation: usize,
     _lease: Arc<()>,
 }
 
@@ -86,6 +86,7 @@ impl<const WORDS: usize> IndexFile<WORDS> {
             terminator,
             map: ArcSwapOption::empty(),
             published: AtomicUsize::new(0),
+            generation: AtomicUsize::new(0),
             lease: Arc::new(()),
         }
     }
@@ -104,24 +105,42 @@ impl<const WORDS: usize> IndexFile<WORDS> {
     /// # Errors
     /// `WouldBlock` if the file is not mapped and `io` forbids to do it; else the system's.
     pub(super) fn view(&self, fs: &dyn FileSystem, io: IoMode) -> io::Result<IndexView<WORDS>> {
-        let len = self.published.load(Ordering::Acquire);
-        if len == 0 {
-            return Ok(IndexView { map: None, len });
+        loop {
+            let generation = self.generation.load(Ordering::Acquire);
+            let len = self.published.load(Ordering::Acquire);
+            if len == 0 {
+                return Ok(IndexView { map: None, len });
+            }
+            let map = self.map_for_reading(generation, len * WORDS, fs, io);
+            // Else the count may be the old file's, and the map the new one's.
+            if self.generation.load(Ordering::Acquire) == generation {
+                return Ok(IndexView { map: Some(map?), len });
+            }
         }
-        let words = len * WORDS;
-        if let Some(map) = self.map.load_full()
+    }
+
+    fn map_for_reading(
+        &self,
+        generation: usize,
+        words: usize,
+        fs: &dyn FileSystem,
+        io: IoMode,
+    ) -> io::Result<Arc<IndexMap>> {
+        let found = self.map.load_full();
+        if let Some(map) = &found
+            && map.generation == generation
             && words <= map.words
         {
-            return Ok(IndexView { map: Some(map), len });
+            return Ok(Arc::clone(map));
         }
         if io == IoMode::NoWait {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let file = fs.open(&self.path, OpenMode::Read)?;
-        let map = Arc::new(IndexMap::new(&*file, words, false, &self.lease)?);
+        let map = Arc::new(self.map_file(&*file, generation, words, false)?);
         // A map that the writer has put there meanwhile is larger and stays.
-        self.map.compare_and_swap(&None::<Arc<IndexMap>>, Some(Arc::clone(&map)));
-        Ok(IndexView { map: Some(map), len })
+        self.map.compare_and_swap(&found, Some(Arc::clone(&map)));
+        Ok(map)
     }
 
     /// Makes room for `count` entries after the published ones, so that [`IndexFile::push`] cannot fail.
@@ -133,6 +152,7 @@ impl<const WORDS: usize> IndexFile<WORDS> {
         let entries = self.published.load(Ordering::Relaxed) + count + spare;
         if let Some(map) = self.map.load_full()
             && map.is_writable
+            && map.generation == self.generation.load(Ordering::Relaxed)
             && entries * WORDS <= map.words
         {
             return Ok(Reserved(Some(map)));
@@ -143,14 +163,14 @@ impl<const WORDS: usize> IndexFile<WORDS> {
     }
 
     fn grow(&self, fs: &dyn FileSystem, entries: usize) -> io::Result<IndexMap> {
-        let mut bytes = INITIAL_BYTES;
+        let mut bytes = PAGE_BYTES;
         while bytes / Self::ENTRY_BYTES < entries {
             bytes *= 2;
         }
         let entries = bytes / Self::ENTRY_BYTES;
         let file = fs.open(&self.path, OpenMode::Create)?;
         file.allocate((entries * Self::ENTRY_BYTES) as u64)?;
-        let map = IndexMap::new(&*file, entries * WORDS, true, &self.lease)?;
+        let map = self.map_file(&*file, self.generation.load(Ordering::Relaxed), entries * WORDS, true)?;
         if let Some(terminator) = self.terminator {
             map.set(entries - 1, terminator);
         }
@@ -179,7 +199,7 @@ impl<const WORDS: usize> IndexFile<WORDS> {
         if file.size()? < (entries * Self::ENTRY_BYTES) as u64 {
             return Ok(false);
         }
-        let map = IndexMap::new(&*file, entries * WORDS, false, &self.lease)?;
+        let map = self.map_file(&*file, self.generation.load(Ordering::Relaxed), entries * WORDS, false)?;
         if map.crc() != sum.crc {
             return Ok(false);
         }
@@ -194,8 +214,10 @@ impl<const WORDS: usize> IndexFile<WORDS> {
         let temporary = self.path.with_added_extension("tmp");
         let file = fs.open(&temporary, OpenMode::Replace)?;
         write_all_at(&*file, &mut [io::IoSlice::new(&bytes)], 0)?;
-        fs.rename(&temporary, &self.path)?;
+        // In this order: whoever knows of the new generation has no count but that of its file.
         self.published.store(0, Ordering::Release);
+        self.generation.store(self.generation.load(Ordering::Relaxed) + 1, Ordering::Release);
+        fs.rename(&temporary, &self.path)?;
         self.map.store(None);
         self.published.store(entries.len(), Ordering::Release);
         Ok(())
@@ -209,6 +231,28 @@ impl<const WORDS: usize> IndexFile<WORDS> {
         let reserved = self.reserve(fs, entries.len())?;
         entries.iter().for_each(|entry| self.push(&reserved, *entry));
         Ok(())
+    }
+
+    /// Maps the first `words` words, which the file must have.
+    fn map_file(
+        &self,
+        file: &dyn StoredFile,
+        generation: usize,
+        words: usize,
+        is_writable: bool,
+    ) -> io::Result<IndexMap> {
+        let bytes = words * WORD_BYTES;
+        if file.size()? < bytes as u64 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "index file is shorter than its entries",
+            ));
+        }
+        let mut options = MmapOptions::new();
+        options.len(bytes);
+        let fd = file.as_fd().as_raw_fd();
+        let map = if is_writable { options.map_raw(fd) } else { options.map_raw_read_only(fd) }?;
+        Ok(IndexMap { map, words, is_writable, generation, _lease: Arc::clone(&self.lease) })
     }
 
     /// Lets the map go; it comes back when it is needed.
@@ -233,24 +277,8 @@ impl<const WORDS: usize> IndexFile<WORDS> {
 }
 
 impl IndexMap {
-    /// Maps the first `words` words, which the file must have.
-    fn new(file: &dyn StoredFile, words: usize, is_writable: bool, lease: &Arc<()>) -> io::Result<Self> {
-        let bytes = words * WORD_BYTES;
-        if file.size()? < bytes as u64 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "index file is shorter than its entries",
-            ));
-        }
-        let mut options = MmapOptions::new();
-        options.len(bytes);
-        let fd = file.as_fd().as_raw_fd();
-        let map = if is_writable { options.map_raw(fd) } else { options.map_raw_read_only(fd) }?;
-        Ok(Self { map, words, is_writable, _lease: Arc::clone(lease) })
-    }
-
     fn words(&self) -> &[AtomicU32] {
-        // SAFETY: the mapping has `words * 4` bytes (`new`), is aligned to a page, and lives as long as `self`; the file
+        // SAFETY: the mapping has `words * 4` bytes (`map_file`), is aligned to a page, and lives as long as `self`; the file
         // behind it is not cut while it does (`trim`). All access in this process is through these atomics, which makes
         // concurrent writes defined; `set` is called on writable maps only.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU32>(), self.words) }

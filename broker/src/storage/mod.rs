@@ -55,6 +55,7 @@ pub mod torn_tail;
 pub mod view;
 
 pub(crate) mod batch_scan;
+mod blank_segment;
 mod examine;
 pub(crate) mod file_names;
 mod header_walk;

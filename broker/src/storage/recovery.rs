@@ -13,6 +13,7 @@ use sendlog_protocol::records::BatchHeader;
 use uuid::Uuid;
 
 use crate::storage::batch_scan::{BatchScan, Scanned};
+use crate::storage::blank_segment;
 use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::dirty::DirtyFile;
 use crate::storage::error::StorageError;
@@ -153,7 +154,7 @@ pub(super) fn recover(
     let start_offset = task.checkpoint.map_or(0, |checkpoint| checkpoint.start_offset);
     let end_offset = task.checkpoint.map_or(0, |checkpoint| checkpoint.end_offset);
     let mut recovered = Recovered::empty(start_offset, start_offset.max(end_offset));
-    let names = match fs.list(task.place.dir) {
+    let mut names = match fs.list(task.place.dir) {
         Ok(names) => names,
         Err(source) if source.kind() == io::ErrorKind::NotFound => {
             check_checkpointed(task, &[])?;
@@ -163,6 +164,7 @@ pub(super) fn recover(
     };
     partition_metadata::check(fs, task.place.dir, task.log.0)?;
     remove_leftovers(fs, task.place.dir, &names, &mut recovered.report)?;
+    blank_segment::restore(fs, task.place.dir, task.checkpoint, &mut names)?;
     let mut found = find_segments(task, &names)?;
     check_checkpointed(task, &found)?;
     remove_empty(task, &mut found, &mut recovered.report)?;
@@ -231,14 +233,14 @@ fn remove_empty(
 
 /// What the checkpoint covers must be there.
 fn check_checkpointed(task: Task<'_>, found: &[Found]) -> Result<(), StorageError> {
-    let Some(active) = task.checkpoint.and_then(|checkpoint| checkpoint.active) else { return Ok(()) };
+    let Some(PartitionCheckpoint { start_offset, active: Some(active), .. }) = task.checkpoint else {
+        return Ok(());
+    };
     let file = found.iter().find(|segment| segment.base_offset == active.base_offset);
     let size = file.map_or(0, |segment| segment.size);
-    if file.is_some() && active.size <= size {
-        return Ok(());
-    }
-    // A file that the checkpoint knows without a byte may not have reached the disk; nothing is lost with it.
-    if active.size == 0 && active.next_offset == active.base_offset && found.is_empty() {
+    // The folder itself may not have reached the disk, if nothing was in it.
+    let may_be_missing = active.is_blank() && found.is_empty() && active.base_offset <= *start_offset;
+    if may_be_missing || file.is_some() && active.size <= size {
         return Ok(());
     }
     Err(StorageError::Corrupt {
@@ -322,7 +324,7 @@ fn recover_segment(
     }
     recovered.report.batches += checked.batches;
     recovered.report.bytes += checked.summary.size - start.size;
-    add_recovered(task, start, &segment, checked.summary, checked.entries, later.is_empty(), recovered)
+    add_recovered(start, &segment, checked.summary, checked.entries, later.is_empty(), recovered)
 }
 
 /// Whether a segment may follow the ones before. An empty one that does not is what a failed roll has left; it is removed.
@@ -440,7 +442,6 @@ fn set_aside(task: Task<'_>, damage: Damage<'_>, hole: Hole) -> Result<(u64, Set
 }
 
 fn add_recovered(
-    task: Task<'_>,
     start: SegmentSummary,
     segment: &Arc<Segment>,
     mut summary: SegmentSummary,
@@ -458,7 +459,8 @@ fn add_recovered(
     if !segment.resume(start, summary, &entries) {
         recovered.report.indexes_to_rebuild.push(segment.path().to_path_buf());
     }
-    if is_checked || task.checkpoint.is_none() {
+    // Of a segment that no durable batch is known in, not even the name may have reached the disk.
+    if is_checked || start.size == 0 {
         let file = segment
             .file(IoMode::Blocking)
             .map_err(|source| StorageError::io(segment.path(), "open", source))?;

@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -42,7 +43,7 @@ pub enum StateFileError {
         source: io::Error,
     },
     /// The bytes are not what was written.
-    #[error("state file {path} is damaged: {reason}", path = .path.display())]
+    #[error("state file {path} is damaged: {reason}; restore it from a backup", path = .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -50,7 +51,10 @@ pub enum StateFileError {
         reason: String,
     },
     /// Written by another version of sendlog.
-    #[error("state file {path} has version {found}, this program reads {expected}", path = .path.display())]
+    #[error(
+        "state file {path} has version {found}, this program reads {expected}; start the version of sendlog that wrote it, \
+         or restore the file from a backup", path = .path.display()
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -74,8 +78,10 @@ impl StateFileError {
     }
 }
 
-fn config() -> impl bincode::config::Config {
-    bincode::config::legacy().with_limit::<{ 1 << 30 }>()
+type Config = Configuration<LittleEndian, Fixint, Limit<{ 1 << 30 }>>;
+
+fn config() -> Config {
+    bincode::config::legacy().with_limit()
 }
 
 /// The bytes of a state file.
@@ -154,12 +160,27 @@ pub fn load<T: DeserializeOwned>(
         let path = path.to_path_buf();
         return Err(StateFileError::Version { path, found: found.version, expected: kind.version });
     }
-    let (value, used) = bincode::serde::decode_from_slice(found.payload, config())
+    let (value, used) = decode_payload(found.payload)
         .map_err(|error| damaged(format!("its content does not decode: {error}")))?;
     if used != found.payload.len() {
         return Err(damaged(format!("{} bytes follow its content", found.payload.len() - used)));
     }
     Ok(Some(value))
+}
+
+/// Decodes a value, and says how many bytes it took. A string is allocated by its claimed length, so the decoder's limit,
+/// which is a constant, is chosen by the bytes there are; eight times that is more than any value of ours takes.
+fn decode_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
+    const SMALL: usize = 1 << 20;
+    const MEDIUM: usize = 1 << 25;
+    let wanted = payload.len().saturating_mul(8);
+    if wanted <= SMALL {
+        return bincode::serde::decode_from_slice(payload, config().with_limit::<SMALL>());
+    }
+    if wanted <= MEDIUM {
+        return bincode::serde::decode_from_slice(payload, config().with_limit::<MEDIUM>());
+    }
+    bincode::serde::decode_from_slice(payload, config())
 }
 
 struct Decoded<'a> {
@@ -244,6 +265,16 @@ mod tests {
         assert!(matches!(newer, Err(StateFileError::Version { found: 3, expected: 4, .. })));
         let shorter = load::<(String,)>(&RealFs, &path, KIND);
         assert!(matches!(shorter, Err(StateFileError::Damaged { .. })), "content is left over");
+    }
+
+    #[test]
+    fn a_claimed_length_is_not_allocated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        // As a string of half a gigabyte begins.
+        save(&RealFs, &path, KIND, &(1u64 << 29)).unwrap();
+        let error = load::<String>(&RealFs, &path, KIND).unwrap_err();
+        assert!(error.to_string().contains("LimitExceeded"), "{error}");
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl SegmentSummary {
         }
     }
 
+    /// Whether nothing was ever written to it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.size == 0 && self.next_offset == self.base_offset
+    }
+
     /// Accounts for a batch at the end. The rules are those of Kafka's `LogSegment.append`: an entry for a batch before
     /// which more than `interval` bytes have gathered.
     pub(crate) fn add(&mut self, header: &BatchHeader, interval: u32, entries: &mut NewEntries) {

@@ -4,6 +4,7 @@
 use std::process::{Command, Output};
 
 const INTERLEAVINGS: &str = env!("CARGO_BIN_EXE_interleavings");
+const MEMORY_ORDERS: &str = env!("CARGO_BIN_EXE_memory-orders");
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
@@ -78,4 +79,23 @@ fn a_parked_fetch_is_woken() {
     reached(&said, &["fetches that waited"]);
     sees(INTERLEAVINGS, "fetch", "look-before-park", "deadlock");
     sees(INTERLEAVINGS, "fetch", "wake-before-move", "deadlock");
+}
+
+#[test]
+fn an_index_entry_is_seen_whole_or_not_at_all() {
+    for scenario in ["publish", "growth"] {
+        holds(MEMORY_ORDERS, scenario);
+        sees(MEMORY_ORDERS, scenario, "relaxed-publish", "an entry that was never written");
+        sees(MEMORY_ORDERS, scenario, "relaxed-look", "an entry that was never written");
+    }
+}
+
+#[test]
+fn an_index_may_be_unmapped_trimmed_and_replaced_under_its_readers() {
+    for scenario in ["unmap", "trim", "replace"] {
+        holds(MEMORY_ORDERS, scenario);
+    }
+    sees(MEMORY_ORDERS, "unmap", "relaxed-publish", "an entry that was never written");
+    sees(MEMORY_ORDERS, "trim", "trim-blindly", "SIGBUS");
+    sees(MEMORY_ORDERS, "replace", "relaxed-publish", "index file is shorter than its entries");
 }

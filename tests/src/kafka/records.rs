@@ -144,9 +144,20 @@ impl Kafka {
     /// # Panics
     /// When the broker gives none.
     pub fn init_producer(&mut self) -> Producer {
-        let answer = self.ask(4, &InitProducerIdRequest::default());
+        self.try_init_producer().expect("a producer id is answered")
+    }
+
+    /// As [`init_producer`](Self::init_producer), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker gives none.
+    pub fn try_init_producer(&mut self) -> io::Result<Producer> {
+        let answer = self.call(4, &InitProducerIdRequest::default())?;
         assert_ok(answer.error_code, None, "a producer id");
-        Producer { id: answer.producer_id, epoch: answer.producer_epoch }
+        Ok(Producer { id: answer.producer_id, epoch: answer.producer_epoch })
     }
 
     /// What is at an offset now, without waiting for more.
@@ -226,6 +237,16 @@ impl Kafka {
         })
     }
 
+    /// Sends a fetch of what is there now, up to 8 MiB, and does not wait for the answer.
+    ///
+    /// # Errors
+    /// When the broker has closed the connection.
+    pub fn send_large_fetch(&mut self, topic: &str, partition: i32, offset: i64) -> io::Result<()> {
+        let mut large = fetch_request(topic, partition, offset);
+        large.topics[0].partitions[0].partition_max_bytes = large.max_bytes;
+        self.send(FETCH_VERSION, &large)
+    }
+
     /// Sends a fetch that waits a long time for records, and does not wait itself.
     ///
     /// # Errors
@@ -281,6 +302,17 @@ impl Kafka {
     /// # Panics
     /// When the broker does not say.
     pub fn offset_in(&mut self, topic: &str, partition: i32, timestamp: i64) -> i64 {
+        self.try_offset_in(topic, partition, timestamp).expect("offsets are answered")
+    }
+
+    /// As [`offset_in`](Self::offset_in), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker does not say.
+    pub fn try_offset_in(&mut self, topic: &str, partition: i32, timestamp: i64) -> io::Result<i64> {
         let partitions = vec![ListOffsetsPartition {
             partition_index: partition,
             timestamp,
@@ -288,10 +320,10 @@ impl Kafka {
         }];
         let topics = vec![ListOffsetsTopic { name: topic.to_owned(), partitions }];
         let answer =
-            self.ask(7, &ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() });
+            self.call(7, &ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() })?;
         let found = &answer.topics[0].partitions[0];
         assert_ok(found.error_code, None, topic);
-        found.offset
+        Ok(found.offset)
     }
 
     /// Where a leader epoch of partition 0 ends.

@@ -72,6 +72,23 @@ impl Kafka {
         Ok(created.iter().map(|result| result.topic_id).collect())
     }
 
+    /// Why a topic of this name, with one partition, cannot be created.
+    ///
+    /// # Panics
+    /// When it can.
+    pub fn create_topic_refused(&mut self, name: &str) -> String {
+        let topic = CreatableTopic {
+            name: name.to_owned(),
+            num_partitions: 1,
+            replication_factor: -1,
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let result = self.ask(7, &request).topics.swap_remove(0);
+        assert_ne!(result.error_code, 0, "{name} can be created");
+        result.error_message.unwrap_or_default()
+    }
+
     /// Deletes a topic.
     ///
     /// # Panics
@@ -100,8 +117,16 @@ impl Kafka {
     /// # Panics
     /// When there is no answer.
     pub fn describe_topic(&mut self, name: &str) -> MetadataResponseTopic {
+        self.try_describe_topic(name).expect("metadata is answered")
+    }
+
+    /// As [`describe_topic`](Self::describe_topic), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    pub fn try_describe_topic(&mut self, name: &str) -> io::Result<MetadataResponseTopic> {
         let topic = MetadataRequestTopic { name: Some(name.to_owned()), ..MetadataRequestTopic::default() };
-        self.metadata(Some(vec![topic])).swap_remove(0)
+        Ok(self.try_metadata(Some(vec![topic]))?.swap_remove(0))
     }
 
     /// All topics, by name.
@@ -109,15 +134,18 @@ impl Kafka {
     /// # Panics
     /// When there is no answer.
     pub fn all_topics(&mut self) -> Vec<MetadataResponseTopic> {
-        let mut topics = self.metadata(None);
+        let mut topics = self.try_metadata(None).expect("metadata is answered");
         topics.sort_by(|one, other| one.name.cmp(&other.name));
         topics
     }
 
-    fn metadata(&mut self, topics: Option<Vec<MetadataRequestTopic>>) -> Vec<MetadataResponseTopic> {
+    fn try_metadata(
+        &mut self,
+        topics: Option<Vec<MetadataRequestTopic>>,
+    ) -> io::Result<Vec<MetadataResponseTopic>> {
         let request =
             MetadataRequest { topics, allow_auto_topic_creation: false, ..MetadataRequest::default() };
-        self.ask(13, &request).topics
+        Ok(self.call(13, &request)?.topics)
     }
 
     /// The id of a topic.
@@ -198,11 +226,22 @@ impl Kafka {
     /// # Panics
     /// When the broker refuses.
     pub fn delete_records(&mut self, topic: &str, before: i64) -> i64 {
+        self.try_delete_records(topic, before).expect("a deletion is answered")
+    }
+
+    /// As [`delete_records`](Self::delete_records), of a broker that may be killed.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn try_delete_records(&mut self, topic: &str, before: i64) -> io::Result<i64> {
         let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: before }];
         let topics = vec![DeleteRecordsTopic { name: topic.to_owned(), partitions }];
-        let answer = self.ask(2, &DeleteRecordsRequest { topics, timeout_ms: 30_000 });
+        let answer = self.call(2, &DeleteRecordsRequest { topics, timeout_ms: 30_000 })?;
         let result = &answer.topics[0].partitions[0];
         assert_ok(result.error_code, None, topic);
-        result.low_watermark
+        Ok(result.low_watermark)
     }
 }

@@ -179,6 +179,7 @@ fn what_other_commands_and_the_scrub_leave_is_known() {
     let fixture = three_segments();
     fs::create_dir(fixture.dir.path().join("adopt.tmp")).unwrap();
     fs::write(fixture.dir.path().join("scrub.state"), "x").unwrap();
+    fs::write(fixture.dir.path().join("clock.state"), "x").unwrap();
     fs::create_dir(fixture.dir.path().join("journal")).unwrap();
     for name in ["0.journal", "1.journal.tmp", "0.journal.of-7", "notes"] {
         fs::write(fixture.dir.path().join("journal").join(name), "").unwrap();
@@ -187,10 +188,28 @@ fn what_other_commands_and_the_scrub_leave_is_known() {
         fixture.run().short(),
         [
             "warning state-file scrub.state @0 -..-",
+            "warning state-file clock.state @0 -..-",
             "info set-aside journal/0.journal.of-7 @0 -..-",
             "unfinished leftover journal/1.journal.tmp @0 -..-",
             "info foreign journal/notes @- -..-",
             "unfinished leftover adopt.tmp @- -..-",
         ]
     );
+}
+
+#[test]
+fn a_last_segment_without_a_batch_need_not_be_there() {
+    let fixture = crashed();
+    for (base, expected) in [(36, 0), (37, 1)] {
+        fixture.checkpoint(PartitionCheckpoint {
+            start_offset: 0,
+            end_offset: base,
+            active: Some(summary(base, 0, base)),
+            sealed: None,
+            quarantined: Vec::new(),
+        });
+        let found = fixture.run().short();
+        let bad = found.iter().filter(|line| line.starts_with("damage")).count();
+        assert_eq!(bad, expected, "{found:?}");
+    }
 }

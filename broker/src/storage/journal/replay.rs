@@ -20,7 +20,7 @@ use crate::storage::journal::file_header::{FileHeader, HEADER_BYTES};
 use crate::storage::journal::ring::FOLDER;
 
 /// Bytes of a file that are looked at in one read.
-const WINDOW_BYTES: usize = 1 << 20;
+const WINDOW_BYTES: usize = 256 << 10;
 
 /// Bytes behind the last block that are searched for more: where a damaged block ends is not known, but none is larger.
 const SEARCHED_BYTES: u64 = BLOCK_BYTES_MAX as u64 + 2 * ALIGNMENT as u64;
@@ -156,6 +156,10 @@ impl Replay {
         let (file, path) = (Arc::clone(file), path.clone());
         let failed = |source| StorageError::io(&path, "read", source);
         let mut blocks = BlockWalk::new(&*file, key).map_err(failed)?;
+        // Whatever is torn or damaged where the first block stands, some of it is there.
+        if blocks.bytes(ALIGNMENT).map_err(failed)?.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
         let mut filling = 0;
         let mut searched_to = blocks.position + SEARCHED_BYTES;
         while blocks.position < searched_to {

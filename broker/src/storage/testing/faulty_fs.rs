@@ -1,11 +1,11 @@
-//! [`FaultyFs`]: the real file system, except that chosen operations fail.
+//! [`FaultyFs`]: the real file system, except that chosen operations fail, or take their time.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
@@ -36,6 +36,38 @@ struct State {
     plan: Mutex<Option<Plan>>,
     operations: AtomicU64,
     faults: AtomicU64,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+/// Where syncs of files wait while the disk is slow.
+#[derive(Debug, Default)]
+struct Gate {
+    is_shut: bool,
+    waiting: usize,
+}
+
+/// A disk that does not finish a sync of a file until this is dropped.
+#[derive(Debug)]
+pub struct HeldSyncs {
+    state: Arc<State>,
+}
+
+impl HeldSyncs {
+    /// Returns when so many syncs have begun and wait.
+    pub fn until_waiting(&self, count: usize) {
+        let mut gate = self.state.lock_gate();
+        while gate.waiting < count {
+            gate = self.state.moved.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for HeldSyncs {
+    fn drop(&mut self) {
+        self.state.lock_gate().is_shut = false;
+        self.state.moved.notify_all();
+    }
 }
 
 /// What an operation needs, and so which faults it is open to.
@@ -77,6 +109,13 @@ impl FaultyFs {
         *self.state.plan.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// From now on no sync of a file ends, until the result is dropped.
+    #[must_use]
+    pub fn hold_syncs(&self) -> HeldSyncs {
+        self.state.lock_gate().is_shut = true;
+        HeldSyncs { state: Arc::clone(&self.state) }
+    }
+
     /// Operations that failed on purpose since [`FaultyFs::fail`].
     #[must_use]
     pub fn faults(&self) -> u64 {
@@ -108,6 +147,20 @@ impl State {
         }
         let is_first = self.faults.fetch_add(1, Ordering::SeqCst) == 0;
         Some(if plan.fault == Fault::ShortWrite && !is_first { Fault::Enospc } else { plan.fault })
+    }
+
+    fn lock_gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass_gate(&self) {
+        let mut gate = self.lock_gate();
+        gate.waiting += 1;
+        self.moved.notify_all();
+        while gate.is_shut {
+            gate = self.moved.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+        gate.waiting -= 1;
     }
 
     fn pass(&self, kind: Kind) -> io::Result<()> {
@@ -190,6 +243,7 @@ impl StoredFile for FaultyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.state.pass(Kind::Other)?;
+        self.state.pass_gate();
         self.file.sync_data()
     }
 

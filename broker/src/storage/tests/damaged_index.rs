@@ -68,9 +68,7 @@ fn any_flipped_or_missing_byte_changes_nothing() {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
             closed.with(&path, &bad);
-            if at % 5 == 0 {
-                closed.with(&path, &good[..at]);
-            }
+            closed.with(&path, &good[..at]);
         }
         closed.with(&path, &[]);
         closed.with(&path, &good.iter().chain(&[1; 100]).copied().collect::<Vec<u8>>());

@@ -30,11 +30,28 @@ fn a_directory_is_created_taken_over_and_recognised() {
     assert_eq!(open(&path).unwrap().last_end(), LastEnd::Clean);
     let data = open(&path).unwrap();
     assert_eq!(data.last_end(), LastEnd::Crash, "the marker holds once");
-    data.mark_failed().unwrap();
+    data.failure_note().put().unwrap();
     data.mark_clean().unwrap();
     drop(data);
     assert_eq!(open(&path).unwrap().last_end(), LastEnd::WriteFailed);
-    assert_eq!(open(&path).unwrap().last_end(), LastEnd::Crash);
+}
+
+#[test]
+fn a_failed_write_is_known_until_a_start_has_checked_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let note = open(dir.path()).unwrap().failure_note();
+    note.put().unwrap();
+    note.put().unwrap();
+    // A start that is killed, or breaks off, hands it on.
+    for _ in 0..3 {
+        assert_eq!(open(dir.path()).unwrap().last_end(), LastEnd::WriteFailed);
+    }
+    let data = open(dir.path()).unwrap();
+    data.mark_recovered().unwrap();
+    data.mark_recovered().unwrap();
+    drop(data);
+    assert_eq!(open(dir.path()).unwrap().last_end(), LastEnd::Crash);
 }
 
 #[test]
@@ -69,6 +86,30 @@ fn a_fresh_file_system_counts_as_empty() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("lost+found")).unwrap();
     assert_eq!(open(dir.path()).unwrap().last_end(), LastEnd::New);
+}
+
+#[test]
+fn a_directory_that_must_be_there_is_not_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let existing = |path: &Path| DataDir::open_existing(Arc::new(RealFs), path);
+    assert!(matches!(existing(&path), Err(DataDirError::Absent { .. })));
+    assert!(!path.exists());
+    // What is seen where a disk is not mounted, and on one that was just formatted.
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(existing(&path), Err(DataDirError::Absent { .. })));
+    assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0, "nothing was left behind");
+    std::fs::create_dir(path.join("lost+found")).unwrap();
+    let message = existing(&path).unwrap_err().to_string();
+    assert!(message.contains("mounted?") && message.contains("sendlog.data.dir.create=true"), "{message}");
+    assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
+    drop(open(&path).unwrap());
+    let data = existing(&path).unwrap();
+    assert_eq!((data.last_end(), data.cluster_id()), (LastEnd::Crash, ID));
+    drop(data);
+    std::fs::write(dir.path().join("file"), "x").unwrap();
+    assert!(matches!(existing(&dir.path().join("file")), Err(DataDirError::NotADirectory { .. })));
+    assert!(matches!(existing(dir.path()), Err(DataDirError::Foreign { .. })));
 }
 
 #[test]

@@ -42,8 +42,10 @@ impl Fixture {
     }
 
     pub(super) fn with_fs(fs: Arc<dyn FileSystem>, config: LogConfig) -> Self {
-        // In memory where that is to be had: these tests sync a thousand times and pull no plug.
-        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self::in_dir(memory_dir(), fs, config)
+    }
+
+    pub(super) fn in_dir(dir: TempDir, fs: Arc<dyn FileSystem>, config: LogConfig) -> Self {
         Self { dir, store: Store::new(fs, 4), config }
     }
 
@@ -87,11 +89,22 @@ impl Fixture {
     }
 }
 
+/// In memory where that is to be had: these tests sync a thousand times and pull no plug.
+pub(super) fn memory_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Copies files and folders.
 pub(super) fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let copy = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &copy);
+        } else {
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! A crash leaves any prefix of the last bytes; a bad disk leaves anything.
 
 use std::fs::OpenOptions;
+use std::sync::Arc;
 
-use super::fixture::{Expected, Fixture, dirty, fill, small};
+use super::fixture::{Expected, Fixture, dirty, fill, memory_dir, small};
 use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::error::StorageError;
+use crate::storage::files::RealFs;
 use crate::storage::log::Resume;
-use crate::storage::testing::TestBatch;
+use crate::storage::testing::{SimDisk, TestBatch};
 
 /// A log of three segments whose last one has batches before and behind the checkpoint.
 struct Crashed {
@@ -155,6 +157,60 @@ fn bytes_below_the_checkpoint_are_missed() {
     std::fs::remove_dir_all(crashed.fixture.partition_dir()).unwrap();
     let error = crashed.fixture.try_open(dirty(Some(crashed.checkpoint))).unwrap_err();
     assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
+}
+
+/// A roll, a kill before anything was synced, a start that saves a checkpoint, and then the power goes: the name of the new
+/// segment was never durable.
+#[test]
+fn a_blank_segment_that_the_checkpoint_knows_may_be_missing() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    let mut expected = Expected::of(fill(&mut log, 40));
+    log.roll(1).unwrap();
+    let checkpoint = log.checkpoint().unwrap();
+    drop(log);
+    let last = fixture.files(&["log"]).pop().unwrap();
+    std::fs::remove_file(&last).unwrap();
+    for _ in 0..2 {
+        let (log, report) = fixture.try_open(dirty(Some(checkpoint.clone()))).unwrap();
+        assert_eq!((&report.cuts[..], &report.gaps[..]), (&[][..], &[][..]));
+        expected.check_all(&log);
+    }
+    let mut log = fixture.open(dirty(Some(checkpoint.clone())));
+    expected.batches.extend(fill(&mut log, 3));
+    expected.check_all(&log);
+    std::fs::remove_file(last).unwrap();
+    let full = log.checkpoint().unwrap();
+    let error = fixture.try_open(dirty(Some(full))).unwrap_err();
+    assert!(matches!(error, StorageError::Corrupt { .. }), "one with bytes may not: {error}");
+    std::fs::remove_dir_all(fixture.partition_dir()).unwrap();
+    let error = fixture.try_open(dirty(Some(checkpoint))).unwrap_err();
+    assert!(matches!(error, StorageError::Corrupt { .. }), "those before it may not: {error}");
+}
+
+/// A roll, a kill before anything was synced, a start, an append that is synced, and then the power goes: the name of the
+/// segment that it went into must have been made durable too.
+#[test]
+fn a_segment_that_a_kill_left_blank_is_made_durable_with_its_name() {
+    for with_checkpoint in [true, false] {
+        for seed in 0..16 {
+            let (root, after) = (memory_dir(), memory_dir());
+            let disk = SimDisk::new(root.path()).unwrap();
+            let fixture = Fixture::in_dir(root, Arc::new(disk.clone()), small());
+            let mut log = fixture.open(Resume::Fresh);
+            let mut expected = Expected::of(fill(&mut log, 10));
+            log.take_dirty().sync().unwrap();
+            let checkpoint = with_checkpoint.then(|| log.checkpoint().unwrap());
+            log.roll(1).unwrap();
+            drop(log);
+            let mut log = fixture.open(dirty(checkpoint.clone()));
+            expected.batches.extend(fill(&mut log, 2));
+            log.take_dirty().sync().unwrap();
+            disk.crash(seed, after.path()).unwrap();
+            let crashed = Fixture::in_dir(after, Arc::new(RealFs), small());
+            expected.check_all(&crashed.open(dirty(checkpoint)));
+        }
+    }
 }
 
 #[test]

@@ -218,6 +218,7 @@ impl Model {
             if partition.offsets.advance_durable(bound(end)) {
                 partition.waiters.wake_all();
             }
+            assert!(bound(end).offset <= partition.offsets.durable().offset, "the durable end went back");
             self.ghost.check_watermark(index, partition.offsets.view().high_watermark);
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Shuttle and not loom: everything here is locks and condition variables, so there are no memory orders to explore, and
 //! two commit threads with two producers have far more interleavings than can be enumerated.
+// The unit tests of the broker's files need the broker's locks.
+#![cfg(not(test))]
 
 mod commit;
 mod fetch;
@@ -22,7 +24,13 @@ mod waiters;
 /// What they import.
 mod storage {
     pub(crate) mod view {
-        pub(crate) use sendlog_broker::storage::view::Bound;
+        /// As `storage/view.rs` has it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct Bound {
+            pub(crate) offset: i64,
+            pub(crate) segment_base: i64,
+            pub(crate) position: u64,
+        }
     }
 }
 
