@@ -138,9 +138,8 @@ impl Committer {
             }
         }
         self.sync(&round.direct)?;
+        journal.destage.settle_absorbed();
         journal.destage.release(&journal.ring);
-        // Somebody may wait for just these.
-        journal.destage.wake();
         Ok(())
     }
 

@@ -33,6 +33,8 @@ pub struct Destage {
 struct State {
     waiting: HashMap<usize, Waiting>,
     syncing: Option<Syncing>,
+    /// Taken over by a round, which syncs them: they are not done before it is.
+    absorbed: Vec<Syncing>,
     /// A sync failed: nothing may be believed any more.
     has_failed: bool,
     /// So many wait until all is synced: then everything is due.
@@ -140,7 +142,7 @@ impl Destage {
     }
 
     /// Before a log is synced by somebody else: takes over what waits of it, once nobody else syncs it any more. The files
-    /// that come back are to be synced along with the others.
+    /// that come back are to be synced along with the others, and [`Destage::settle_absorbed`] called then.
     ///
     /// # Errors
     /// [`StorageError::Poisoned`] if a sync in the background has failed.
@@ -153,24 +155,41 @@ impl Destage {
         if state.has_failed {
             return Err(StorageError::Poisoned { dir: "of a segment whose sync failed".into() });
         }
-        let files = state.waiting.remove(&log).map(|waiting| waiting.files).unwrap_or_default();
+        let Some(waiting) = state.waiting.remove(&log) else { return Ok(Vec::new()) };
+        let Waiting { files, synced, end_offset, filling, .. } = waiting;
+        state.absorbed.push(Syncing { log, filling, synced, end_offset });
         Ok(files)
+    }
+
+    /// What was taken over is synced.
+    pub fn settle_absorbed(&self) {
+        self.lock().absorbed.clear();
+        // Somebody may wait for just these.
+        self.changed.notify_all();
     }
 
     /// Releases the parts of the journal that nothing waits for any more.
     pub fn release(&self, ring: &Ring) {
+        ring.release(self.oldest_filling().unwrap_or(u64::MAX));
+    }
+
+    fn oldest_filling(&self) -> Option<u64> {
         let state = self.lock();
         let fillings = state.waiting.values().map(|waiting| waiting.filling);
-        let fillings = fillings.chain(state.syncing.as_ref().map(|syncing| syncing.filling));
-        ring.release(fillings.min().unwrap_or(u64::MAX));
+        let syncing = state.syncing.iter().chain(&state.absorbed);
+        fillings.chain(syncing.map(|syncing| syncing.filling)).min()
     }
 
     /// For the background thread: what to do now. Waits until there is something, but not longer than until the oldest file
     /// is due.
     pub fn next(&self, ring: &Ring) -> Next {
+        self.next_if(ring.is_short())
+    }
+
+    fn next_if(&self, is_short: bool) -> Next {
         let mut state = self.lock();
         let is_crowded = self.logs_max < 2 * state.waiting.len();
-        let is_hurried = 0 < state.drainers || state.is_closed || is_crowded || ring.is_short();
+        let is_hurried = 0 < state.drainers || state.is_closed || is_crowded || is_short;
         if state.has_failed {
             return Next::End;
         }
@@ -218,7 +237,8 @@ impl Destage {
     pub fn drain(&self) -> bool {
         let mut state = self.lock();
         let waiting = state.waiting.values().map(|waiting| (Arc::clone(&waiting.synced), waiting.end_offset));
-        let syncing = state.syncing.iter().map(|syncing| (Arc::clone(&syncing.synced), syncing.end_offset));
+        let syncing = state.syncing.iter().chain(&state.absorbed);
+        let syncing = syncing.map(|syncing| (Arc::clone(&syncing.synced), syncing.end_offset));
         let mut left: Vec<(Arc<Synced>, i64)> = waiting.chain(syncing).collect();
         state.drainers += 1;
         state.is_idle = false;
@@ -273,4 +293,37 @@ impl Destage {
 
 fn key(synced: &Arc<Synced>) -> usize {
     Arc::as_ptr(synced).addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::dirty::testing::dirty_of;
+
+    /// A round that has taken over what waits of a log is not through with it before it says so.
+    #[test]
+    fn what_was_taken_over_counts_until_it_is_synced() {
+        let destage = Destage::new(10);
+        let dirty = dirty_of(7);
+        let synced = Arc::clone(&dirty.synced);
+        destage.add(dirty_of(9), 1, 5);
+        let again = Dirty { synced: Arc::clone(&synced), ..dirty_of(7) };
+        destage.add(dirty, 1, 3);
+        assert_eq!(destage.oldest_filling(), Some(3));
+        destage.absorb(&again).unwrap();
+        assert_eq!(destage.oldest_filling(), Some(3), "its part of the journal is not free yet");
+        std::thread::scope(|scope| {
+            let drained = scope.spawn(|| destage.drain());
+            while destage.lock().drainers == 0 {
+                std::thread::yield_now();
+            }
+            let Next::Sync(work) = destage.next_if(true) else { panic!("the other log is due") };
+            destage.finish(&work, true);
+            assert!(!drained.is_finished(), "the one that was taken over is missing");
+            synced.advance(7);
+            destage.settle_absorbed();
+            assert!(drained.join().unwrap());
+        });
+        assert_eq!(destage.oldest_filling(), None);
+    }
 }

@@ -123,3 +123,16 @@ impl std::fmt::Debug for Dirty {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use crate::storage::files::RealFs;
+
+    /// Of a log of its own that ends there, without files.
+    pub(in crate::storage) fn dirty_of(end_offset: i64) -> Dirty {
+        let end = Bound { offset: end_offset, segment_base: 0, position: 0 };
+        let (synced, fs) = (Synced::new(0), Arc::new(RealFs));
+        Dirty { files: Vec::new(), directories: Vec::new(), end, synced, fs }
+    }
+}

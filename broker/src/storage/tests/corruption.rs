@@ -11,6 +11,7 @@ use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::error::{ReadError, StorageError};
 use crate::storage::files::IoMode;
 use crate::storage::log::{Log, Resume};
+use crate::storage::scrub::AtOnce;
 use crate::storage::summary::LogConfig;
 use crate::storage::testing::{TestBatch, batch};
 
@@ -78,7 +79,17 @@ fn logs(files: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<&PathBuf, &Vec<u8>> {
 
 /// The batch at an offset; none if the log says that it is damaged, or that there is another one next.
 fn read(log: &Log, offset: i64) -> Option<Vec<u8>> {
-    match log.view().read(offset, &log.end(), 1, true, IoMode::Blocking) {
+    let (view, end) = (log.view(), log.end());
+    let read = || view.read(offset, &end, 1, true, IoMode::Blocking);
+    // A partition that meets damage has the segment verified, and tries again.
+    let verified = read().or_else(|error| {
+        let segment = error.path().and_then(|path| view.segment_at(path));
+        segment.map_or(Err(error), |segment| {
+            let _ = view.verify(segment, &end, &AtOnce);
+            read()
+        })
+    });
+    match verified {
         Ok(Some(slice)) => {
             let bytes = bytes_of(&slice);
             let header = BatchHeader::read(&bytes).ok()?;
