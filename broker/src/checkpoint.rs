@@ -3,6 +3,8 @@
 //! Written at intervals, by bytes appended, and at a clean stop. It is advisory: a missing one
 //! makes recovery read more, never less. See docs/decisions/0005.
 
+pub(crate) mod offline;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +22,7 @@ use crate::storage::log::Resume;
 use crate::storage::state_file::{self, StateFileError, StateKind};
 
 /// Name of the file in the data directory.
-const FILE_NAME: &str = "checkpoint.state";
+pub(crate) const FILE_NAME: &str = "checkpoint.state";
 
 const KIND: StateKind = StateKind { tag: *b"CKPT", version: 2 };
 

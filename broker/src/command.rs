@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::adopt::AdoptArgs;
+use crate::check::CheckArgs;
 use crate::config::Args;
 
 /// A Kafka-compatible log broker: one process, one data directory, any Kafka client.
@@ -23,6 +24,8 @@ pub struct Command {
 pub enum Task {
     /// Take over the topics of a stopped Apache Kafka.
     Adopt(AdoptArgs),
+    /// Check the data directory of a stopped broker, and repair it.
+    Check(CheckArgs),
 }
 
 #[cfg(test)]
@@ -52,5 +55,24 @@ mod tests {
         let Some(Task::Adopt(adopt)) = command.task else { panic!("not adopt") };
         assert_eq!(adopt.from, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(Command::try_parse_from(["broker", "--listen", "x:1", "adopt", "--from", "a"]).is_err());
+        assert!(Command::try_parse_from(["broker", "--data-dir", "d", "check", "--data-dir", "d"]).is_err());
+    }
+
+    #[test]
+    fn a_check_says_whether_it_changes_anything() {
+        let check = |args: &[&str]| {
+            let args = ["broker", "check", "--data-dir", "d"].iter().chain(args);
+            Command::try_parse_from(args).map(|command| command.task)
+        };
+        assert!(matches!(check(&["--repair", "--apply"]), Ok(Some(Task::Check(args))) if args.apply));
+        assert!(matches!(check(&["--read-only"]), Ok(Some(Task::Check(args))) if args.dry_run));
+        for wrong in [
+            &["--apply"][..],
+            &["--repair", "--apply", "--dry-run"],
+            &["--listen", "x:1"],
+            &["--format", "xml"],
+        ] {
+            assert!(check(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! main -> server -> net -> api -> {catalog, partition} -> storage -> protocol::records
+//! main -> check -> {catalog, checkpoint} -> storage
 //! ```
 //!
 //! The two paths, each from the socket to the disk and back:
@@ -23,6 +24,7 @@
 pub mod adopt;
 pub mod api;
 pub mod catalog;
+pub mod check;
 pub mod checkpoint;
 pub mod clock;
 pub mod command;

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use sendlog_broker::adopt;
 use sendlog_broker::clock::SystemClock;
 use sendlog_broker::command::{Command, Task};
 use sendlog_broker::config::{Args, Config, LogFormat};
-use sendlog_broker::server;
 use sendlog_broker::storage::files::RealFs;
+use sendlog_broker::{adopt, check, server};
 use tracing_subscriber::filter::LevelFilter;
 
 /// A mistake in the arguments or the configuration.
@@ -22,6 +21,7 @@ fn main() -> ExitCode {
     match command.task {
         None => serve(&command.serve),
         Some(Task::Adopt(args)) => end(adopt::run(&args, &SystemClock, &mut io::stdout())),
+        Some(Task::Check(args)) => ExitCode::from(check::run(&args)),
     }
 }
 

@@ -16,9 +16,9 @@ use crate::storage::state_file::{self, StateKind};
 const BLOCK_SIZE: i64 = 1000;
 
 /// Name of the state file in the data directory.
-const FILE_NAME: &str = "producer-ids.state";
+pub(crate) const FILE_NAME: &str = "producer-ids.state";
 
-const KIND: StateKind = StateKind { tag: *b"PIDS", version: 1 };
+pub(crate) const KIND: StateKind = StateKind { tag: *b"PIDS", version: 1 };
 
 /// Gives out producer ids.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Block {
 
 /// On disk: ids below this are, or may have been, given out.
 #[derive(Debug, Serialize, Deserialize)]
-struct Reserved {
+pub(crate) struct Reserved {
     end: i64,
 }
 

@@ -20,9 +20,9 @@ use crate::storage::files::FileSystem;
 use crate::storage::state_file::{self, StateFileError, StateKind};
 
 /// Name of the state file in the data directory.
-const FILE_NAME: &str = "clock.state";
+pub(crate) const FILE_NAME: &str = "clock.state";
 
-const KIND: StateKind = StateKind { tag: *b"TIME", version: 1 };
+pub(crate) const KIND: StateKind = StateKind { tag: *b"TIME", version: 1 };
 
 /// The file is saved when it is older than this. An older line believes less, never more.
 const SAVE_INTERVAL_MS: i64 = 60_000;
@@ -49,7 +49,7 @@ struct State {
 
 /// What is believed, and what is not yet. As in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Line {
+pub(crate) struct Line {
     /// The time that is believed, ms since 1970.
     believed_ms: i64,
     /// When that was, in ms since the machine's start.

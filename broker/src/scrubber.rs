@@ -23,8 +23,8 @@ use crate::storage::segment::Segment;
 use crate::storage::state_file::{self, StateKind};
 
 /// Name of the file in the data directory.
-const FILE_NAME: &str = "scrub.state";
-const KIND: StateKind = StateKind { tag: *b"SCRB", version: 1 };
+pub(crate) const FILE_NAME: &str = "scrub.state";
+pub(crate) const KIND: StateKind = StateKind { tag: *b"SCRB", version: 1 };
 
 /// A start has enough to do.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ struct Unfinished {
 
 /// What is in the file.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Progress {
+pub(crate) struct Progress {
     passes: u64,
     last: Option<Finished>,
     current: Option<Unfinished>,

@@ -10,7 +10,7 @@ pub mod error;
 pub mod name;
 mod offline;
 mod open;
-mod state;
+pub(crate) mod state;
 mod topic;
 mod topics;
 

@@ -14,14 +14,14 @@ use uuid::Uuid;
 use crate::storage::state_file::StateKind;
 
 /// Kind and version of the state file.
-pub(super) const KIND: StateKind = StateKind { tag: *b"CATA", version: 1 };
+pub(crate) const KIND: StateKind = StateKind { tag: *b"CATA", version: 1 };
 
 /// Name of the state file in the data directory.
-pub(super) const FILE_NAME: &str = "catalog.state";
+pub(crate) const FILE_NAME: &str = "catalog.state";
 
 /// Everything that the catalog must remember.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct StoredCatalog {
+pub(crate) struct StoredCatalog {
     /// Topics that exist.
     pub topics: Vec<StoredTopic>,
     /// Topics that are gone, some of whose files may be left.
@@ -30,7 +30,7 @@ pub(super) struct StoredCatalog {
 
 /// A topic, existing or gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoredTopic {
+pub(crate) struct StoredTopic {
     /// Its name.
     pub name: String,
     /// Its id, as [`Uuid::into_bytes`].
@@ -44,7 +44,7 @@ pub(super) struct StoredTopic {
 impl StoredTopic {
     /// The id.
     #[must_use]
-    pub(super) fn uuid(&self) -> Uuid {
+    pub(crate) fn uuid(&self) -> Uuid {
         Uuid::from_bytes(self.id)
     }
 }

@@ -30,6 +30,7 @@ use crate::config::TopicConfig;
 use crate::storage::error::StorageError;
 use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::log::{Log, LogPlace, LogReader, Resume};
+use crate::storage::quarantine::is_placeholder;
 use crate::storage::recovery::RecoveryReport;
 use crate::storage::segment::Segment;
 use crate::storage::store::Store;
@@ -131,6 +132,7 @@ impl Partition {
         let directory = env.data_dir.join(format!("{}-{}", open.topic, open.index));
         let mut producers = ProducerStates::restore(open.producers);
         let mut epochs = open.epochs;
+        let known = epochs.latest();
         let now_ms = env.clock.now_ms();
         let (mut log, report) = Log::open(
             &env.store,
@@ -139,12 +141,21 @@ impl Partition {
             open.resume,
             &mut |header| {
                 producers.replay(header, now_ms);
-                epochs.assign(header.leader_epoch, header.base_offset);
+                // What stands in for damage was written in no epoch.
+                if !is_placeholder(header) {
+                    epochs.assign(header.leader_epoch, header.base_offset);
+                }
             },
         )?;
         // What recovery found may never have been synced, and readers are about to see it.
         log.take_dirty().sync()?;
         producers.shrink_to(env.producers_max);
+        if let Some(known) = known
+            && epochs.latest().is_none_or(|latest| latest.epoch < known.epoch)
+        {
+            // The log was scanned from further back, and that epoch has no records yet.
+            epochs.assign(known.epoch, known.start_offset);
+        }
         let current = epochs.latest().map_or(FIRST_LEADER_EPOCH, |latest| latest.epoch);
         if !report.cuts.is_empty() {
             // What was cut may have been seen by a client of a broker without the sync before the

@@ -15,6 +15,7 @@ use crate::config::{Args, Config};
 use crate::storage::commit::Committer;
 use crate::storage::files::IoMode;
 use crate::storage::flush::Flusher;
+use crate::storage::summary::SegmentSummary;
 use crate::storage::testing::{Fault, FaultyFs};
 
 struct Rig {
@@ -55,6 +56,17 @@ fn open(
     resume: Resume,
     producers: Vec<(i64, ProducerEntry)>,
 ) -> Arc<Partition> {
+    open_with(directory, files, settings, resume, producers, LeaderEpochs::default())
+}
+
+fn open_with(
+    directory: &tempfile::TempDir,
+    files: &FaultyFs,
+    settings: &[&str],
+    resume: Resume,
+    producers: Vec<(i64, ProducerEntry)>,
+    epochs: LeaderEpochs,
+) -> Arc<Partition> {
     let mut args = Args::for_data_dir(directory.path());
     args.set = settings.iter().map(|&setting| setting.to_owned()).collect();
     let config = Config::load(&args).unwrap().topic_defaults;
@@ -64,7 +76,6 @@ fn open(
         clock: Arc::new(ManualClock::at(1_000)),
         producers_max: 100,
     };
-    let epochs = LeaderEpochs::default();
     let topic_id = Uuid::from_u128(7);
     let open = OpenPartition { topic: "t".into(), topic_id, index: 0, config, resume, producers, epochs };
     Partition::open(&env, open).unwrap().0
@@ -203,6 +214,50 @@ fn duplicates_survive_a_restart_with_and_without_a_checkpoint() {
             let appended = answer.blocking_recv().unwrap();
             assert_eq!(appended.ok().map(|appended| appended.base_offset), expected, "sequence {sequence}");
         }
+    }
+}
+
+/// A checkpoint may have a log scanned from further back than its producers and epochs are known.
+#[test]
+fn a_leader_epoch_without_records_survives_a_scan_of_the_whole_log() {
+    let rig = rig(&[]);
+    for sequence in 0..3 {
+        rig.append(numbered(sequence)).unwrap();
+    }
+    let mut checkpoint = rig.partition.checkpoint(false).unwrap().expect("something was written");
+    checkpoint.epochs.assign(4, 3);
+    let active = checkpoint.log.active.expect("a segment");
+    checkpoint.log.active = Some(SegmentSummary::new(0, active.created_ms));
+    let resume = Resume::Dirty { checkpoint: Some(checkpoint.log), distrust_cache: false, now_ms: 1_000 };
+    let (directory, files, epochs) = (&rig.directory, &rig.files, checkpoint.epochs);
+    let partition = open_with(directory, files, &[], resume, checkpoint.producers, epochs);
+    assert_eq!(partition.leader_epoch(), 4);
+    assert_eq!(partition.offsets().high_watermark, 3);
+    let again = rig.appender.append(Arc::clone(&partition), numbered(2), AckAt::Durable);
+    assert_eq!(again.blocking_recv().unwrap().unwrap().base_offset, 2, "a duplicate is known");
+}
+
+/// The empty batch in the place of damage says nothing of epochs.
+#[test]
+fn damage_that_is_set_aside_leaves_the_leader_epochs_alone() {
+    let rig = rig(&[]);
+    let mut epochs = LeaderEpochs::default();
+    epochs.assign(2, 0);
+    for sequence in 0..3 {
+        rig.append(numbered(sequence)).unwrap();
+    }
+    let path = rig.directory.path().join("t-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let size = bytes.len() / 3;
+    for at in 0..3 {
+        bytes[at * size + 15] = 2;
+    }
+    bytes[size + 62] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for _ in 0..2 {
+        let resume = Resume::Dirty { checkpoint: None, distrust_cache: false, now_ms: 1_000 };
+        let partition = open_with(&rig.directory, &rig.files, &[], resume, Vec::new(), epochs.clone());
+        assert_eq!(partition.checkpoint(false).unwrap().unwrap().epochs, epochs);
     }
 }
 

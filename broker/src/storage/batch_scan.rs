@@ -7,7 +7,7 @@ use sendlog_protocol::records::{BATCH_HEADER_SIZE, BatchHeader, check_stored};
 use crate::storage::files::{StoredFile, read_full_at};
 
 /// Where a scan gets its bytes from: a file, or a file at a limited rate.
-pub(super) trait ReadAt {
+pub(crate) trait ReadAt {
     /// Reads until `buffer` is full or the file ends; returns how many bytes.
     fn read_full(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 }
@@ -34,15 +34,15 @@ pub(super) enum Scanned {
 
 /// A valid batch behind damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FoundBatch {
+pub(crate) struct FoundBatch {
     /// Where it starts in the file.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// Offset of its first record.
-    pub(super) base_offset: i64,
+    pub(crate) base_offset: i64,
 }
 
 /// Goes through a file from a batch boundary on.
-pub(super) struct BatchScan<'a, R: ReadAt + ?Sized = dyn StoredFile + 'a> {
+pub(crate) struct BatchScan<'a, R: ReadAt + ?Sized = dyn StoredFile + 'a> {
     file: &'a R,
     position: u64,
     end: u64,
@@ -51,7 +51,7 @@ pub(super) struct BatchScan<'a, R: ReadAt + ?Sized = dyn StoredFile + 'a> {
 }
 
 impl<'a, R: ReadAt + ?Sized> BatchScan<'a, R> {
-    pub(super) fn new(file: &'a R, position: u64, end: u64) -> Self {
+    pub(crate) fn new(file: &'a R, position: u64, end: u64) -> Self {
         Self { file, position, end, window: Vec::new(), window_position: position }
     }
 
@@ -95,7 +95,7 @@ impl<'a, R: ReadAt + ?Sized> BatchScan<'a, R> {
 
     /// Where a valid batch of an offset from `offset` on starts, behind the position. First where the bad one says that it
     /// ends, for its records may hold whole batches of their own; then byte by byte.
-    pub(super) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
+    pub(crate) fn find_valid_behind(&mut self, offset: i64) -> io::Result<Option<FoundBatch>> {
         if let Some(found) = self.find_by_length(offset)? {
             return Ok(Some(found));
         }

@@ -23,7 +23,7 @@ pub struct PartitionCheckpoint {
 
 impl PartitionCheckpoint {
     /// Whether it lists all segments.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.active.is_none() || self.sealed.is_some()
     }
 }

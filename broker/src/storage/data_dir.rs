@@ -18,14 +18,14 @@ use crate::storage::files::{FileSystem, OpenMode, read_full_at, write_all_at};
 use crate::storage::state_file::{self, StateFileError, StateKind};
 
 /// Marks a directory as ours.
-const META_FILE: &str = "sendlog.meta";
-const META_KIND: StateKind = StateKind { tag: *b"META", version: 1 };
+pub(crate) const META_FILE: &str = "sendlog.meta";
+pub(crate) const META_KIND: StateKind = StateKind { tag: *b"META", version: 1 };
 /// Process id of the holder, for people and messages.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 /// There if the last broker has synced and saved everything before it stopped.
-const CLEAN_FILE: &str = "clean-shutdown";
+pub(crate) const CLEAN_FILE: &str = "clean-shutdown";
 /// There if a write or sync has failed, until a start has checked what the disk has and saved that.
-const FAILED_FILE: &str = "write-failed";
+pub(crate) const FAILED_FILE: &str = "write-failed";
 /// What else may be in a directory that counts as empty.
 const NOT_FOREIGN: [&str; 4] = ["lost+found", LOCK_FILE, CLEAN_FILE, "sendlog.meta.tmp"];
 
@@ -113,13 +113,23 @@ pub enum DataDirError {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another broker".to_owned(), |pid| format!("the broker with process id {pid}"))
+    pid.map_or_else(
+        || "another broker or check".to_owned(),
+        |pid| format!("the broker with process id {pid}"),
+    )
 }
 
 /// What the marker file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Meta {
+pub(crate) struct Meta {
     cluster_id: [u8; 16],
+}
+
+impl Meta {
+    /// The id of the directory.
+    pub(crate) fn id(&self) -> Uuid {
+        Uuid::from_bytes(self.cluster_id)
+    }
 }
 
 /// How the last broker on a data directory ended.
@@ -261,6 +271,51 @@ impl DataDir {
     }
 }
 
+/// A data directory that a tool has for itself, without being a broker. Nothing in it is changed by this.
+#[derive(Debug)]
+pub struct DataDirLock {
+    _directory: File,
+}
+
+impl DataDirLock {
+    /// Takes the lock of a directory that is there.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotADirectory`], [`DataDirError::Locked`], [`DataDirError::Io`].
+    pub fn take(fs: &dyn FileSystem, path: &Path) -> Result<Self, DataDirError> {
+        let meta = std::fs::metadata(path).map_err(io_error(path, "open"))?;
+        if !meta.is_dir() {
+            return Err(DataDirError::NotADirectory { path: path.to_path_buf() });
+        }
+        Ok(Self { _directory: lock(fs, path)? })
+    }
+
+    /// Tells a broker that is started meanwhile who has the directory.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotWritable`], [`DataDirError::Io`].
+    pub fn tell(&self, fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {
+        write_pid(fs, path)
+    }
+}
+
+/// How the last broker ended, by what it has left; the marks stay.
+///
+/// # Errors
+/// [`DataDirError::Io`].
+pub fn peek_last_end(fs: &dyn FileSystem, path: &Path) -> Result<LastEnd, DataDirError> {
+    let is_there = |name: &str| match fs.file_len(&path.join(name)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error(&path.join(name), "stat")(error)),
+    };
+    Ok(match (is_there(FAILED_FILE)?, is_there(CLEAN_FILE)?) {
+        (true, _) => LastEnd::WriteFailed,
+        (false, true) => LastEnd::Clean,
+        (false, false) => LastEnd::Crash,
+    })
+}
+
 fn io_error(path: &Path, op: &'static str) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_path_buf();
     move |source| DataDirError::Io { path, op, source }
@@ -310,7 +365,14 @@ fn read_pid(fs: &dyn FileSystem, path: &Path) -> Option<u32> {
     let file = fs.open(&path.join(LOCK_FILE), OpenMode::Read).ok()?;
     let mut text = [0; 16];
     let read = read_full_at(&*file, &mut text, 0).ok()?;
-    std::str::from_utf8(&text[..read]).ok()?.trim().parse().ok()
+    let pid = std::str::from_utf8(&text[..read]).ok()?.trim().parse().ok()?;
+    // A tool that only reads leaves no id here: then this is one of a broker that has ended.
+    is_running(pid).then_some(pid)
+}
+
+/// Where it cannot be told, yes.
+fn is_running(pid: u32) -> bool {
+    !Path::new("/proc/self").exists() || Path::new("/proc").join(pid.to_string()).exists()
 }
 
 fn write_pid(fs: &dyn FileSystem, path: &Path) -> Result<(), DataDirError> {

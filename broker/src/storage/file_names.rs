@@ -3,27 +3,27 @@
 use std::path::{Path, PathBuf};
 
 /// Record batches.
-pub(super) const LOG: &str = "log";
+pub(crate) const LOG: &str = "log";
 /// Offset index.
-pub(super) const INDEX: &str = "index";
+pub(crate) const INDEX: &str = "index";
 /// Time index.
-pub(super) const TIME_INDEX: &str = "timeindex";
+pub(crate) const TIME_INDEX: &str = "timeindex";
 /// What is known of a sealed segment; ours, Kafka ignores it.
-pub(super) const SEAL: &str = "seal";
+pub(crate) const SEAL: &str = "seal";
 /// Added to the name of a file that is about to be removed.
-pub(super) const DELETED: &str = "deleted";
+pub(crate) const DELETED: &str = "deleted";
 /// Topic id of the folder.
-pub(super) const PARTITION_METADATA: &str = "partition.metadata";
+pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 
 const DIGITS: usize = 20;
 
 /// `00000000000000000042.log` and the like.
-pub(super) fn segment_file(dir: &Path, base_offset: i64, extension: &str) -> PathBuf {
+pub(crate) fn segment_file(dir: &Path, base_offset: i64, extension: &str) -> PathBuf {
     dir.join(format!("{base_offset:020}.{extension}"))
 }
 
 /// The base offset of a file with that extension; none if the name is not exactly of that form.
-pub(super) fn base_offset_of(name: &str, extension: &str) -> Option<i64> {
+pub(crate) fn base_offset_of(name: &str, extension: &str) -> Option<i64> {
     let digits = name.strip_suffix(extension)?.strip_suffix('.')?;
     if digits.len() != DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -32,7 +32,7 @@ pub(super) fn base_offset_of(name: &str, extension: &str) -> Option<i64> {
 }
 
 /// Whether a name is one that we give to a file about to be removed, or not yet finished.
-pub(super) fn is_leftover(name: &str) -> bool {
+pub(crate) fn is_leftover(name: &str) -> bool {
     let is_ours = |stem: &str, extensions: &[&str]| {
         extensions.iter().any(|extension| base_offset_of(stem, extension).is_some())
     };

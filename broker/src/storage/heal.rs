@@ -73,7 +73,7 @@ pub(super) fn heal(
 }
 
 /// Cuts the bytes behind the last batch that is valid and follows the ones before; returns the offset after it.
-fn whole_batches(bytes: &mut Vec<u8>, mut offset: i64) -> i64 {
+pub(crate) fn whole_batches(bytes: &mut Vec<u8>, mut offset: i64) -> i64 {
     let mut end = 0;
     while let Ok(batch) = check_stored(&bytes[end..])
         && batch.base_offset == offset

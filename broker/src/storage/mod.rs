@@ -54,16 +54,16 @@ pub mod time_lookup;
 pub mod torn_tail;
 pub mod view;
 
-mod batch_scan;
+pub(crate) mod batch_scan;
 mod blank_segment;
 mod examine;
-mod file_names;
+pub(crate) mod file_names;
 mod header_walk;
 mod index_file;
-mod offset_index;
-mod quarantine;
+pub(crate) mod offset_index;
+pub(crate) mod quarantine;
 mod segment_append;
-mod time_index;
+pub(crate) mod time_index;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::storage::index_file::{IndexFile, IndexView};
 /// Words of an entry.
 pub(super) const WORDS: usize = 2;
 /// Bytes of an entry.
-pub(super) const ENTRY_BYTES: u64 = 8;
+pub(crate) const ENTRY_BYTES: u64 = 8;
 
 /// An entry with its offset made absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

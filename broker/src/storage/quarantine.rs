@@ -34,20 +34,20 @@ const MARK: i16 = 0x5100;
 
 /// A range of a segment that holds no valid batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hole {
+pub(crate) struct Hole {
     /// Where it starts in the file.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// Where the next valid batch starts, or the file ends.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// The first offset that is gone.
-    pub(super) offset: i64,
+    pub(crate) offset: i64,
     /// The first offset behind it.
-    pub(super) next_offset: i64,
+    pub(crate) next_offset: i64,
 }
 
 /// What a hole means to those who read there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// Acknowledged records may be gone: they are told.
     Loss,
     /// Within what the topic's flush policy leaves open: they pass over it.
@@ -55,12 +55,12 @@ pub(super) enum Meaning {
 }
 
 /// Whether a batch is an empty one that stands for records which may have been acknowledged.
-pub(super) fn is_marked(header: &BatchHeader) -> bool {
+pub(crate) fn is_marked(header: &BatchHeader) -> bool {
     header.record_count == 0 && header.producer_id == NO_PRODUCER_ID && header.attributes.0 == MARK
 }
 
 /// Where recovery puts the damaged bytes of a segment.
-pub(super) fn kept_path(path: &Path, position: u64) -> PathBuf {
+pub(crate) fn kept_path(path: &Path, position: u64) -> PathBuf {
     path.with_added_extension(format!("damaged-{position}"))
 }
 
@@ -68,7 +68,7 @@ pub(super) fn kept_path(path: &Path, position: u64) -> PathBuf {
 ///
 /// # Errors
 /// [`StorageError::Full`] or [`StorageError::Io`]; the segment is as it was, or repaired.
-pub(super) fn quarantine(
+pub(crate) fn quarantine(
     fs: &dyn FileSystem,
     path: &Path,
     size: u64,
@@ -164,6 +164,12 @@ fn empty_batch(hole: Hole, meaning: Meaning) -> io::Result<[u8; BATCH_HEADER_SIZ
     let crc = crc32c(&bytes[CRC_COVERS_FROM..]);
     bytes[CRC_AT..CRC_COVERS_FROM].copy_from_slice(&crc.to_be_bytes());
     Ok(bytes)
+}
+
+/// Whether a batch stands in for damage that was set aside: it takes up offsets and has neither records nor a producer. (The
+/// empty batches that Apache Kafka's compaction leaves keep their producer.)
+pub(crate) fn is_placeholder(header: &BatchHeader) -> bool {
+    header.record_count == 0 && !header.has_producer_id() && header.max_timestamp == NO_TIMESTAMP
 }
 
 fn sync_parent(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {

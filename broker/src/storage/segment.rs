@@ -23,7 +23,7 @@ use crate::storage::store::Store;
 use crate::storage::summary::{NewEntries, SegmentSummary};
 use crate::storage::time_index::{self, TimeIndex, TimeLookup};
 
-const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
+pub(crate) const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
 
 /// See the module. Lock order: a segment's state before nothing; readers take it only while the indexes are in doubt.
 pub struct Segment {
@@ -55,10 +55,10 @@ pub(super) struct State {
 
 /// Where and how densely a segment is kept.
 #[derive(Clone, Copy)]
-pub(super) struct SegmentPlace<'a> {
-    pub(super) store: &'a Arc<Store>,
-    pub(super) dir: &'a Path,
-    pub(super) index_interval_bytes: u32,
+pub(crate) struct SegmentPlace<'a> {
+    pub(crate) store: &'a Arc<Store>,
+    pub(crate) dir: &'a Path,
+    pub(crate) index_interval_bytes: u32,
 }
 
 impl Segment {
@@ -70,7 +70,7 @@ impl Segment {
     }
 
     /// A segment of which only the size is known. Touches no file.
-    pub(super) fn with_size(place: SegmentPlace<'_>, base_offset: i64, size: u64) -> Self {
+    pub(crate) fn with_size(place: SegmentPlace<'_>, base_offset: i64, size: u64) -> Self {
         let file = |extension| segment_file(place.dir, base_offset, extension);
         Self {
             store: Arc::clone(place.store),
@@ -284,7 +284,7 @@ impl Segment {
     }
 
     /// Reads all batch headers and writes new indexes. What is damaged is left out.
-    fn rebuild(self: &Arc<Self>, state: &mut State) -> Result<(), ReadError> {
+    pub(super) fn rebuild(self: &Arc<Self>, state: &mut State) -> Result<(), ReadError> {
         let mut entries = NewEntries::default();
         let file = self.file(IoMode::Blocking).map_err(|error| ReadError::io(&self.path, error))?;
         let known = state.summary;

@@ -1,9 +1,11 @@
 //! What a segment knows of its damaged ranges.
 
+use std::sync::Arc;
+
 use sendlog_protocol::records::BatchHeader;
 
 use crate::storage::checkpoint::PartitionCheckpoint;
-use crate::storage::error::ReadError;
+use crate::storage::error::{ReadError, StorageError};
 use crate::storage::examine::{Extent, examine};
 use crate::storage::files::StoredFile;
 use crate::storage::holes::{Holes, Quarantined};
@@ -123,6 +125,16 @@ impl Segment {
     pub fn kept_bytes_of(&self, range: &Quarantined) -> Option<std::path::PathBuf> {
         let kept = quarantine::kept_path(self.path(), range.position);
         self.store().fs().file_len(&kept).is_ok().then_some(kept)
+    }
+
+    /// Builds indexes and seal of a closed segment anew from its batch headers, whatever they are now, and makes them durable.
+    ///
+    /// # Errors
+    /// As [`Segment::settle`].
+    pub(crate) fn rebuild_files(self: &Arc<Self>) -> Result<(), StorageError> {
+        self.set_sealed();
+        self.rebuild(&mut self.state()).map_err(|error| self.unready(error))?;
+        self.settle().map(drop)
     }
 
     /// A look at the file and the seal, not at any batch.

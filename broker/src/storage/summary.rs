@@ -64,7 +64,7 @@ pub struct SegmentSummary {
 
 /// Index entries that a batch, or a run of batches, calls for.
 #[derive(Debug, Default)]
-pub(super) struct NewEntries {
+pub(crate) struct NewEntries {
     pub(super) offset: Vec<[u32; offset_index::WORDS]>,
     pub(super) time: Vec<[u32; time_index::WORDS]>,
 }
@@ -72,7 +72,7 @@ pub(super) struct NewEntries {
 impl SegmentSummary {
     /// Of an empty segment.
     #[must_use]
-    pub(super) fn new(base_offset: i64, created_ms: i64) -> Self {
+    pub(crate) fn new(base_offset: i64, created_ms: i64) -> Self {
         Self {
             base_offset,
             size: 0,
@@ -89,13 +89,13 @@ impl SegmentSummary {
     }
 
     /// Whether nothing was ever written to it.
-    pub(super) fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.size == 0 && self.next_offset == self.base_offset
     }
 
     /// Accounts for a batch at the end. The rules are those of Kafka's `LogSegment.append`: an entry for a batch before
     /// which more than `interval` bytes have gathered.
-    pub(super) fn add(&mut self, header: &BatchHeader, interval: u32, entries: &mut NewEntries) {
+    pub(crate) fn add(&mut self, header: &BatchHeader, interval: u32, entries: &mut NewEntries) {
         if self.size == 0 {
             self.first_timestamp = header.max_timestamp;
         }
@@ -149,7 +149,7 @@ impl SegmentSummary {
 
     /// Whether a batch can be the next one, when it comes from a file. What this broker appended is dense; logs from
     /// elsewhere may have been compacted.
-    pub(super) fn check_next(&self, header: &BatchHeader, is_dense: bool) -> Result<(), String> {
+    pub(crate) fn check_next(&self, header: &BatchHeader, is_dense: bool) -> Result<(), String> {
         let expected = self.next_offset;
         if header.base_offset < expected || is_dense && expected < header.base_offset {
             return Err(format!("offset {} where {expected} was to come", header.base_offset));

@@ -13,7 +13,7 @@ use crate::storage::index_file::{IndexFile, IndexView};
 /// Words of an entry.
 pub(super) const WORDS: usize = 3;
 /// Bytes of an entry.
-pub(super) const ENTRY_BYTES: u64 = 12;
+pub(crate) const ENTRY_BYTES: u64 = 12;
 
 /// Stands in the last slot of an index that still grows: Kafka's tools take the whole file for entries, and find a last
 /// timestamp below the first, as unused zeros would give, corrupt.

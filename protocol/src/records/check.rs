@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use super::compression::Compression;
 use super::crc::crc32c;
 use super::error::{BatchError, RecordDefect};
-use super::header::{ATTRIBUTES_AT, BatchHeader, NO_TIMESTAMP};
+use super::header::{ATTRIBUTES_AT, BATCH_HEADER_SIZE, BatchHeader, NO_TIMESTAMP};
 use super::walk::{Passed, Walked, compression_of, walk};
 
 /// What a topic accepts from producers.
@@ -47,6 +47,36 @@ pub fn check_stored(batch: &[u8]) -> Result<BatchHeader, BatchError> {
     let header = BatchHeader::read(batch)?;
     check_crc(batch, &header)?;
     Ok(header)
+}
+
+/// Decompresses a stored batch and walks its records, without regard to its checksum: every length, offset deltas that rise
+/// within the batch, and that nothing follows the last record. Compaction may have removed some.
+///
+/// # Errors
+/// What is wrong; [`BatchError::OutputTooLarge`] beyond `decompressed_max` bytes.
+pub fn check_stored_records(batch: &[u8], decompressed_max: usize) -> Result<(), BatchError> {
+    let header = BatchHeader::read(batch)?;
+    if header.record_count == 0 && header.size() == BATCH_HEADER_SIZE {
+        // Compaction has emptied it; its codec has nothing to work on.
+        return Ok(());
+    }
+    let mut next_delta = 0;
+    let mut wrong_delta = None;
+    let walked = walk(batch, &header, decompressed_max, |record: Passed| {
+        if !(next_delta..=header.last_offset_delta).contains(&record.offset_delta) {
+            wrong_delta = Some(record.index);
+            return ControlFlow::Break(());
+        }
+        next_delta = record.offset_delta.saturating_add(1);
+        ControlFlow::Continue(())
+    })?;
+    if let Some(index) = wrong_delta {
+        return Err(BatchError::Record { index, defect: RecordDefect::OffsetDelta });
+    }
+    match walked {
+        Walked::WithBytesLeft => Err(BatchError::BytesAfterRecords { record_count: header.record_count }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks all that a producer's batch must satisfy; `records` must be exactly one batch.

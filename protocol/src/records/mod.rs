@@ -22,7 +22,7 @@ mod varint;
 mod walk;
 
 pub use builder::{BatchBuilder, NewHeader, NewRecord, ProducerStamp};
-pub use check::{ProduceLimits, check_stored, validate_produced};
+pub use check::{ProduceLimits, check_stored, check_stored_records, validate_produced};
 pub use compression::{Compression, UnknownCompression};
 pub use crc::{Crc32c, crc32c};
 pub use error::{BatchError, BatchErrorKind, RecordDefect};
