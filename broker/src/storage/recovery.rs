@@ -289,7 +289,7 @@ fn recover_segment(
         return Ok(());
     }
     let known = active.filter(|active| active.base_offset == this.base_offset);
-    if known.is_none() && !is_next(task, *this, later.is_empty(), recovered)? {
+    if known.is_none() && !is_next(task, *this, recovered)? {
         return Ok(());
     }
     let start = known.unwrap_or_else(|| SegmentSummary::new(this.base_offset, task.now_ms));
@@ -328,23 +328,10 @@ fn recover_segment(
 }
 
 /// Whether a segment may follow the ones before. An empty one that does not is what a failed roll has left; it is removed.
-fn is_next(
-    task: Task<'_>,
-    this: Found,
-    is_last: bool,
-    recovered: &mut Recovered,
-) -> Result<bool, StorageError> {
+fn is_next(task: Task<'_>, this: Found, recovered: &mut Recovered) -> Result<bool, StorageError> {
     let expected = recovered.end.offset;
     if recovered.segments.is_empty() || this.base_offset == expected {
         return Ok(true);
-    }
-    if expected < this.base_offset && this.size == 0 && is_last && task.holes_mean == Meaning::Allowed {
-        // A roll whose predecessor's end was not synced: with the gap at the end of the log readers would wait in it.
-        let path = segment_file(task.place.dir, this.base_offset, file_names::LOG);
-        let reason = format!("the segment before it ends at offset {expected}");
-        recovered.report.cuts.push(Cut { path: path.clone(), position: 0, bytes: 0, reason });
-        remove(task.place.store.fs(), path, &mut recovered.report)?;
-        return Ok(false);
     }
     if expected < this.base_offset {
         recovered.report.gaps.push(Gap { start: expected, end: this.base_offset });

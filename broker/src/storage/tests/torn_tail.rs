@@ -8,7 +8,6 @@ use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::error::StorageError;
 use crate::storage::files::RealFs;
 use crate::storage::log::Resume;
-use crate::storage::summary::LogConfig;
 use crate::storage::testing::{SimDisk, TestBatch};
 
 /// A log of three segments whose last one has batches before and behind the checkpoint.
@@ -308,23 +307,4 @@ fn another_topics_folder_is_refused() {
     let next = crate::storage::testing::batch(0, &[1], 1, sendlog_protocol::records::Compression::None);
     let error = log.append(&next.to_append(), 0).unwrap_err();
     assert!(matches!(error, StorageError::ForeignPartition { .. }), "{error}");
-}
-
-/// Under a relaxed policy a segment's end may be lost that a new one was begun behind.
-#[test]
-fn an_empty_segment_behind_a_lost_end_is_no_place_to_wait_in() {
-    let fixture = Fixture::new(LogConfig { sync_before_roll: false, ..small() });
-    let mut log = fixture.open(Resume::Fresh);
-    let batches = fill(&mut log, 6);
-    log.roll(2).unwrap();
-    drop(log);
-    let first = fixture.files(&["log"]).remove(0);
-    let kept: usize = batches[..4].iter().map(|batch| batch.bytes.len()).sum();
-    OpenOptions::new().write(true).open(first).unwrap().set_len(kept as u64 + 5).unwrap();
-    let (mut log, report) = fixture.try_open(dirty(None)).unwrap();
-    assert!(!report.cuts.is_empty(), "the leader epoch has to rise");
-    let mut expected = Expected::of(batches[..4].to_vec());
-    assert_eq!(log.end_offset(), expected.end_offset());
-    expected.batches.extend(fill(&mut log, 3));
-    expected.check_all(&log);
 }
