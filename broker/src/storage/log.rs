@@ -132,24 +132,22 @@ impl Log {
         visit: &mut dyn FnMut(&BatchHeader),
     ) -> Result<(Self, RecoveryReport), StorageError> {
         let dir: Arc<Path> = place.dir.into();
+        let log = (place.topic_id, place.partition);
         let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
         let holes_mean = if config.sync_before_roll { Meaning::Loss } else { Meaning::Allowed };
+        let unknown =
+            Task { place: segments, log, checkpoint: None, distrust_cache: false, now_ms: 0, holes_mean };
         let (recovered, roll_ms) = match resume {
             Resume::Fresh => (Recovered::empty(0, 0), None),
             Resume::Clean(checkpoint) if checkpoint.is_complete() => {
                 (recovery::trust(segments, &checkpoint), None)
             }
             Resume::Clean(checkpoint) => {
-                let checkpoint = Some(&checkpoint);
-                let log = (place.topic_id, place.partition);
-                let task =
-                    Task { place: segments, log, checkpoint, distrust_cache: false, now_ms: 0, holes_mean };
+                let task = Task { checkpoint: Some(&checkpoint), ..unknown };
                 (recovery::recover(task, visit)?, None)
             }
             Resume::Dirty { checkpoint, distrust_cache, now_ms } => {
-                let checkpoint = checkpoint.as_ref();
-                let log = (place.topic_id, place.partition);
-                let task = Task { place: segments, log, checkpoint, distrust_cache, now_ms, holes_mean };
+                let task = Task { checkpoint: checkpoint.as_ref(), distrust_cache, now_ms, ..unknown };
                 (recovery::recover(task, visit)?, distrust_cache.then_some(now_ms))
             }
         };
@@ -197,13 +195,11 @@ impl Log {
     }
 
     /// The partition folder, which may not exist yet.
-    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Offset that the next batch gets.
-    #[must_use]
     pub fn end_offset(&self) -> i64 {
         self.end.offset
     }
@@ -231,7 +227,6 @@ impl Log {
     }
 
     /// Whether a write or sync has failed.
-    #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.is_poisoned
     }
@@ -398,7 +393,6 @@ impl Log {
     }
 
     /// How far the segments are synced.
-    #[must_use]
     pub fn synced(&self) -> &Arc<Synced> {
         &self.synced
     }
