@@ -1,7 +1,7 @@
 //! Segments whose newest batches are durable in the journal only: they are synced in the background, in small steps.
 //!
-//! Owns which files wait, since when, and which is next. A file is synced once it has gathered [`STEP_BYTES`], or
-//! [`AGE_MAX`] after its first waiting batch, or sooner if the journal runs short of room; whoever does it pauses in
+//! Owns which files wait, since when, and which is next. A file is synced once it has gathered `STEP_BYTES`, or
+//! `AGE_MAX` after its first waiting batch, or sooner if the journal runs short of room; whoever does it pauses in
 //! between, so that appends do not feel it. What was synced frees its part of the journal.
 //!
 //! A file is never synced by two threads at a time: on Linux only one of them would be told of a failed write-back, and the
@@ -161,9 +161,11 @@ impl Destage {
         Ok(files)
     }
 
-    /// What was taken over is synced.
+    /// What was taken over is synced: also what the same round has put into the journal behind what it synced itself.
     pub fn settle_absorbed(&self) {
-        self.lock().absorbed.clear();
+        for absorbed in self.lock().absorbed.drain(..) {
+            absorbed.synced.advance(absorbed.end_offset);
+        }
         // Somebody may wait for just these.
         self.changed.notify_all();
     }
@@ -320,8 +322,8 @@ mod tests {
             let Next::Sync(work) = destage.next_if(true) else { panic!("the other log is due") };
             destage.finish(&work, true);
             assert!(!drained.is_finished(), "the one that was taken over is missing");
-            synced.advance(7);
             destage.settle_absorbed();
+            assert_eq!(synced.offset(), 7);
             assert!(drained.join().unwrap());
         });
         assert_eq!(destage.oldest_filling(), None);
