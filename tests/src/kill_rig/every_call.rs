@@ -193,7 +193,8 @@ impl<'a> Workload<'a> {
         let mut broker = TracedBroker::start(self.data_dir, args, calls, nth);
         let mut end = PointEnd::Killed;
         if let Some(address) = broker.address() {
-            if self.steps(&mut Kafka::open(address)).is_ok() {
+            let shipped = Kafka::try_open(address).and_then(|mut kafka| self.steps(&mut kafka));
+            if shipped.is_ok() {
                 broker.terminate();
             }
             match broker.wait() {
@@ -269,14 +270,14 @@ impl<'a> Workload<'a> {
         let path = self.data_dir.join("checkpoint.state");
         let file = || fs::metadata(&path).ok().map(|metadata| metadata.ino());
         let before = file();
-        self.until(|workload| {
+        self.until("a checkpoint", |workload| {
             workload.ship(kafka, 0, 1)?;
             Ok(file() != before)
         })
     }
 
     fn until_retained(&mut self, kafka: &mut Kafka, target: &Target) -> io::Result<()> {
-        self.until(|workload| {
+        self.until("retention", |workload| {
             let since = workload.recorder.now();
             let start = kafka.try_offset_in(&target.topic, 0, -2)?;
             let kind = crate::checker::PositionKind::Start;
@@ -285,11 +286,11 @@ impl<'a> Workload<'a> {
         })
     }
 
-    fn until(&mut self, mut is_so: impl FnMut(&mut Self) -> io::Result<bool>) -> io::Result<()> {
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> io::Result<bool>) -> io::Result<()> {
         let deadline = Instant::now() + WAIT_LIMIT;
         while !is_so(self)? {
             if deadline < Instant::now() {
-                self.failures.add("a checkpoint or retention does not come".to_owned());
+                self.failures.add(format!("{what} does not come"));
                 return Ok(());
             }
         }
