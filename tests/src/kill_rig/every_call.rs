@@ -94,7 +94,11 @@ pub fn run(options: &Options, scratch: &Scratch) -> io::Result<Option<Summary>> 
     for group in GROUPS {
         let mut points = 0;
         let mut nth = 1;
-        while options.points_max.is_none_or(|most| points < most) && started.elapsed() < options.limit {
+        let is_enough = |summary: &Summary| {
+            FAILURES_MAX <= summary.failures.len() + summary.complaints.len()
+                || options.limit < started.elapsed()
+        };
+        while options.points_max.is_none_or(|most| points < most) && !is_enough(&summary) {
             let end = point(options, scratch, (group, nth), &mut summary)?;
             if end == PointEnd::Complete {
                 summary.groups_complete += 1;
@@ -160,6 +164,8 @@ const SETTINGS: &[&str] = &[
 ];
 /// A start changes files about so often.
 const RECOVERY_CALLS: u64 = 12;
+/// More is not needed to see that something is wrong, and each may take its time.
+const FAILURES_MAX: usize = 5;
 /// Ends a workload that waits for what does not come.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 const SMALL: Sizes = Sizes { bytes_min: 100, bytes_max: 2048, records_max: 3 };
