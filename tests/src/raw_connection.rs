@@ -21,10 +21,18 @@ impl RawConnection {
     /// # Panics
     /// When nothing listens at `address`.
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the broker listens");
-        stream.set_read_timeout(Some(ANSWER_LIMIT)).expect("the limit is not zero");
-        stream.set_nodelay(true).expect("a connected socket takes options");
-        Self { stream }
+        Self::try_open(address).expect("the broker listens")
+    }
+
+    /// Connects to a broker that may be gone by now.
+    ///
+    /// # Errors
+    /// When nothing listens at `address`.
+    pub fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream })
     }
 
     /// Sends these bytes and nothing else.

@@ -35,6 +35,14 @@ impl Kafka {
         Self { connection: RawConnection::open(address), sent: 0, received: 0 }
     }
 
+    /// Connects to a broker that may be gone by now.
+    ///
+    /// # Errors
+    /// When nothing listens at `address`.
+    pub fn try_open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { connection: RawConnection::try_open(address)?, sent: 0, received: 0 })
+    }
+
     /// Sends a request and receives its answer.
     ///
     /// # Errors

@@ -94,7 +94,11 @@ pub fn run(options: &Options, scratch: &Scratch) -> io::Result<Option<Summary>> 
     for group in GROUPS {
         let mut points = 0;
         let mut nth = 1;
-        while options.points_max.is_none_or(|most| points < most) && started.elapsed() < options.limit {
+        let is_enough = |summary: &Summary| {
+            FAILURES_MAX <= summary.failures.len() + summary.complaints.len()
+                || options.limit < started.elapsed()
+        };
+        while options.points_max.is_none_or(|most| points < most) && !is_enough(&summary) {
             let end = point(options, scratch, (group, nth), &mut summary)?;
             if end == PointEnd::Complete {
                 summary.groups_complete += 1;
@@ -160,6 +164,8 @@ const SETTINGS: &[&str] = &[
 ];
 /// A start changes files about so often.
 const RECOVERY_CALLS: u64 = 12;
+/// More is not needed to see that something is wrong, and each may take its time.
+const FAILURES_MAX: usize = 5;
 /// Ends a workload that waits for what does not come.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 const SMALL: Sizes = Sizes { bytes_min: 100, bytes_max: 2048, records_max: 3 };
@@ -193,7 +199,8 @@ impl<'a> Workload<'a> {
         let mut broker = TracedBroker::start(self.data_dir, args, calls, nth);
         let mut end = PointEnd::Killed;
         if let Some(address) = broker.address() {
-            if self.steps(&mut Kafka::open(address)).is_ok() {
+            let shipped = Kafka::try_open(address).and_then(|mut kafka| self.steps(&mut kafka));
+            if shipped.is_ok() {
                 broker.terminate();
             }
             match broker.wait() {
@@ -269,14 +276,14 @@ impl<'a> Workload<'a> {
         let path = self.data_dir.join("checkpoint.state");
         let file = || fs::metadata(&path).ok().map(|metadata| metadata.ino());
         let before = file();
-        self.until(|workload| {
+        self.until("a checkpoint", |workload| {
             workload.ship(kafka, 0, 1)?;
             Ok(file() != before)
         })
     }
 
     fn until_retained(&mut self, kafka: &mut Kafka, target: &Target) -> io::Result<()> {
-        self.until(|workload| {
+        self.until("retention", |workload| {
             let since = workload.recorder.now();
             let start = kafka.try_offset_in(&target.topic, 0, -2)?;
             let kind = crate::checker::PositionKind::Start;
@@ -285,11 +292,11 @@ impl<'a> Workload<'a> {
         })
     }
 
-    fn until(&mut self, mut is_so: impl FnMut(&mut Self) -> io::Result<bool>) -> io::Result<()> {
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> io::Result<bool>) -> io::Result<()> {
         let deadline = Instant::now() + WAIT_LIMIT;
         while !is_so(self)? {
             if deadline < Instant::now() {
-                self.failures.add("a checkpoint or retention does not come".to_owned());
+                self.failures.add(format!("{what} does not come"));
                 return Ok(());
             }
         }
