@@ -36,7 +36,8 @@ fn run(kills: u64, sabotage: Option<u64>) -> random_kills::Summary {
         limit: Duration::from_secs(300),
         seed: 20_261_123,
         data_dir: None,
-        settings: Vec::new(),
+        // Small, so that it is ready between two kills.
+        settings: vec!["sendlog.journal.bytes=4194304".to_owned()],
         sabotage,
         progress: false,
     };

@@ -15,7 +15,8 @@ fn a_kill_at_every_kind_of_change_is_recovered_from() {
         points_max: Some(POINTS_OF_A_GROUP),
         // Ends a test whose broker hangs.
         limit: Duration::from_secs(300),
-        settings: Vec::new(),
+        // Small, so that it is ready between two kills.
+        settings: vec!["sendlog.journal.bytes=4194304".to_owned()],
         progress: false,
     };
     let Some(summary) = every_call::run(&options, &scratch).expect("a history can be written") else {
