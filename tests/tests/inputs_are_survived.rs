@@ -15,7 +15,7 @@ use entry_points::{ENTRY_POINTS, EntryPoint};
 /// Mutations of an entry point that works in memory, and of one that writes files.
 const RUNS_IN_MEMORY: usize = 200_000;
 const RUNS_ON_DISK: usize = 600;
-const ON_DISK: [&str; 3] = ["state_file", "index", "recovery"];
+const ON_DISK: [&str; 4] = ["state_file", "index", "journal", "recovery"];
 
 /// Multiplies them.
 const FACTOR_VARIABLE: &str = "SENDLOG_INPUTS_FACTOR";

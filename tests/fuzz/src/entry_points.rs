@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use sendlog_broker::checkpoint::Checkpointer;
 use sendlog_broker::producer_ids::ProducerIds;
 use sendlog_broker::storage::data_dir::{DataDir, LastEnd};
+use sendlog_broker::storage::error::ReadError;
 use sendlog_broker::storage::files::{FileSystem, IoMode, RealFs};
 use sendlog_broker::storage::log::{Log, LogPlace, Resume};
 use sendlog_broker::storage::state_file::{self, StateKind};
@@ -49,6 +50,7 @@ pub const ENTRY_POINTS: &[EntryPoint] = &[
     EntryPoint { name: "codec", run: codec },
     EntryPoint { name: "state_file", run: state_files },
     EntryPoint { name: "index", run: index },
+    EntryPoint { name: "journal", run: journal },
     EntryPoint { name: "recovery", run: recovery },
 ];
 
@@ -256,6 +258,13 @@ pub fn index(data: &[u8]) {
     testing::load_index(dir.path(), bytes, u32::from(*entries), flags & 1 == 1);
 }
 
+/// A file of the commit journal. The first byte says whether its header, and the first block's, are put right.
+pub fn journal(data: &[u8]) {
+    let [flags, bytes @ ..] = data else { return };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    testing::load_journal(dir.path(), bytes, flags & 1 == 1, flags & 2 == 2);
+}
+
 /// A partition folder after a crash: the bytes are the segments and their indexes. The first byte says what is put right,
 /// the second where the segments are cut from each other.
 pub fn recovery(data: &[u8]) {
@@ -294,6 +303,12 @@ fn recover(dir: &Path, bytes: &[u8]) -> Option<(i64, i64, Vec<i64>)> {
     let (mut offset, mut found) = (view.start_offset(), Vec::new());
     while offset < end.offset {
         let read = view.read(offset, &end, 0, true, IoMode::Blocking);
+        // Damage in the middle was set aside, and says so.
+        if let Err(ReadError::Quarantined { next_offset, .. }) = read {
+            assert!(offset < next_offset, "a reader gets past it");
+            offset = next_offset;
+            continue;
+        }
         let slice = read.expect("what recovery left can be read");
         let Some(slice) = slice else { break };
         let mut batch = vec![0; slice.len()];

@@ -198,6 +198,19 @@ pub fn decode(block: &[u8]) -> Option<FoundBlock> {
     (at == block.len()).then_some(FoundBlock { filling, extents })
 }
 
+/// Makes the bytes a whole block of the file with this key, whatever they are. For tests.
+#[doc(hidden)]
+pub fn seal(block: &mut [u8], key: Uuid) {
+    if block.len() < BLOCK_HEADER_BYTES {
+        return;
+    }
+    put(block, 0, &MAGIC);
+    put(block, 4, &u32::try_from(block.len()).unwrap_or(u32::MAX).to_le_bytes());
+    put(block, 8, key.as_bytes());
+    let crc = checksum(block);
+    put(block, CRC_AT, &crc.to_le_bytes());
+}
+
 fn extent_header(extent: &Extent) -> [u8; EXTENT_HEADER_BYTES] {
     let mut header = [0; EXTENT_HEADER_BYTES];
     let place = &extent.place;

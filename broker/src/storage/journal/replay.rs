@@ -127,7 +127,7 @@ impl Replay {
         // Several may hold the offset: the same batches, once alone and once with later ones.
         let behind = held.partition_point(|held| held.place.base_offset <= offset);
         for held in held[..behind].iter().rev().take_while(|held| offset < held.place.end_offset) {
-            let starts = held.place.position..held.place.position + held.len as u64;
+            let starts = held.place.position..held.place.position.saturating_add(held.len as u64);
             if held.place.segment_base != segment_base || !starts.contains(&position) {
                 continue;
             }
