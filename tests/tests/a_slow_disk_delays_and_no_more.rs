@@ -32,6 +32,9 @@ fn everybody_gets_there_on_a_slow_disk() {
             "queued.max.request.bytes=16777216",
             "--set",
             "socket.request.max.bytes=8388608",
+            // So that every acknowledgement waits for a sync of the slow file.
+            "--set",
+            "sendlog.journal.bytes=0",
         ])
     };
     let broker = Broker::start(options);

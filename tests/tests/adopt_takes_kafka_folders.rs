@@ -118,7 +118,8 @@ fn stored(base_offset: i64, leader_epoch: i32, batch: &Bytes) -> Vec<u8> {
 
 fn folders(dir: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.path().is_dir());
+    // The commit journal is there if a broker has been.
+    let folders = entries.filter(|entry| entry.path().is_dir() && entry.file_name() != "journal");
     folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
