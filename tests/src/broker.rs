@@ -36,6 +36,11 @@ pub struct BrokerOptions {
 }
 
 impl BrokerOptions {
+    /// A broker without the commit journal: for scenarios that damage segments, which it would mend.
+    pub fn without_journal() -> Self {
+        Self::with_args(["--set", "sendlog.journal.bytes=0"])
+    }
+
     /// Options with these arguments and everything else by default.
     pub fn with_args<const N: usize>(args: [&str; N]) -> Self {
         Self { args: args.map(str::to_owned).to_vec(), ..Self::default() }

@@ -14,7 +14,12 @@ const DAMAGED: u64 = 12;
 fn consumers_get_an_error_and_read_on() {
     conformance::run(Client { name: "damage", tools: &["python3"] }, |report| {
         let python = workshop::python()?;
-        let broker = Broker::start(BrokerOptions::with_args(["--set", "sendlog.scrub.interval.ms=20"]));
+        let broker = Broker::start(BrokerOptions::with_args([
+            "--set",
+            "sendlog.scrub.interval.ms=20",
+            "--set",
+            "sendlog.journal.bytes=0",
+        ]));
         let mut kafka = Kafka::open(broker.address());
         kafka.create_topic(TOPIC, 1, &[("segment.bytes", "16384")]);
         for index in 0..RECORDS {

@@ -26,7 +26,8 @@ struct Stored {
 impl Stored {
     fn new(settings: &[&str], topic: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary directory");
-        let args = settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
+        let settings = settings.iter().chain(&["sendlog.journal.bytes=0"]);
+        let args = settings.flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
         let data_dir = Some(folder.path().join("data"));
         let broker = Broker::start(BrokerOptions { data_dir, args, ..BrokerOptions::default() });
         let mut kafka = Kafka::open(broker.address());

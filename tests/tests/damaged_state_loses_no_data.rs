@@ -134,7 +134,7 @@ enum Outcome {
 }
 
 fn on(folder: &Path, name: &str) -> BrokerOptions {
-    BrokerOptions { data_dir: Some(folder.join(name)), ..BrokerOptions::default() }
+    BrokerOptions { data_dir: Some(folder.join(name)), ..BrokerOptions::without_journal() }
 }
 
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {

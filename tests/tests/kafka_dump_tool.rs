@@ -33,6 +33,8 @@ fn kafkas_dump_tool_reads_the_segments() {
         let segment_bytes = format!("log.segment.bytes={SEGMENT_BYTES}");
         let mut broker = Broker::start(BrokerOptions::with_args([
             "--set",
+            "sendlog.journal.bytes=0",
+            "--set",
             &segment_bytes,
             "--set",
             "log.retention.ms=-1",

@@ -51,7 +51,7 @@ impl Crashed {
 }
 
 fn on(folder: &TempDir, name: &str) -> BrokerOptions {
-    BrokerOptions { data_dir: Some(folder.path().join(name)), ..BrokerOptions::default() }
+    BrokerOptions { data_dir: Some(folder.path().join(name)), ..BrokerOptions::without_journal() }
 }
 
 #[test]
