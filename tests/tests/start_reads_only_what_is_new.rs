@@ -8,7 +8,7 @@ use sendlog_tests::{Broker, BrokerOptions, Kafka, batches, data_files, strace};
 
 const TOPIC: &str = "t";
 /// Of half a MiB: the log has to outweigh what is searched of the commit journal, however little that holds.
-const BATCHES: usize = 100;
+const BATCHES: usize = 240;
 /// Ends a test whose broker writes no checkpoint.
 const LIMIT: Duration = Duration::from_secs(60);
 
