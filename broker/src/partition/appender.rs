@@ -359,6 +359,7 @@ impl Shared {
             tracing::error!(%error, "a write or sync failed: nothing is acknowledged any more, the broker stops");
             error
         });
+        self.parts.committer.fail();
         (self.on_failure)();
         Arc::clone(failure)
     }

@@ -117,11 +117,7 @@ impl Committer {
     /// The first failure: the round may be durable or not, nothing may be acknowledged any more, and it must not be tried again.
     pub fn commit(&self, round: Round) -> Result<(), StorageError> {
         let Some(journal) = &self.journal else { return self.sync(&round.direct) };
-        let committed = self.commit_with(journal, round);
-        if committed.is_err() {
-            journal.destage.fail();
-        }
-        committed
+        self.commit_with(journal, round).inspect_err(|_| journal.destage.fail())
     }
 
     fn commit_with(&self, journal: &Journal, mut round: Round) -> Result<(), StorageError> {
@@ -161,6 +157,14 @@ impl Committer {
     #[must_use]
     pub fn filling(&self) -> u64 {
         self.journal.as_ref().map_or(0, |journal| journal.ring.filling())
+    }
+
+    /// Something has failed beside the rounds: nobody is kept waiting for segments that may never be synced. What is in the
+    /// journal stays there for the next start.
+    pub fn fail(&self) {
+        if let Some(journal) = &self.journal {
+            journal.destage.fail();
+        }
     }
 
     /// No more rounds come: the background work ends once all segments are synced.

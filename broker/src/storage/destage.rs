@@ -172,7 +172,14 @@ impl Destage {
 
     /// Releases the parts of the journal that nothing waits for any more.
     pub fn release(&self, ring: &Ring) {
-        ring.release(self.oldest_filling().unwrap_or(u64::MAX));
+        let under_way = ring.filling();
+        ring.release(self.releasable(under_way));
+    }
+
+    /// Nothing of fillings before this one is needed. `under_way` was the present one before this was asked: what rounds put into
+    /// it, and into later ones, meanwhile is not seen here.
+    fn releasable(&self, under_way: u64) -> u64 {
+        self.oldest_filling().map_or(under_way, |oldest| oldest.min(under_way))
     }
 
     fn oldest_filling(&self) -> Option<u64> {
@@ -300,7 +307,32 @@ fn key(synced: &Arc<Synced>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
+
     use crate::storage::dirty::testing::dirty_of;
+    use crate::storage::files::RealFs;
+
+    /// What is appended, and the file that it fills, while the background thread looks what it may release, is not released.
+    #[test]
+    fn a_file_filled_meanwhile_is_not_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = Ring::new(Arc::new(RealFs), folder.path(), Uuid::from_u128(1), 4 << 20, 1);
+        while ring.prepare(0, &|| true).unwrap() {}
+        let destage = Destage::new(10);
+        let (_, first) = ring.next().unwrap();
+        let releasable = destage.releasable(ring.filling());
+        destage.add(dirty_of(7), 1, first);
+        ring.next().unwrap();
+        ring.release(releasable);
+        // One is being filled and two are free: the first one has to wait for its segment.
+        assert!(ring.next().is_some() && ring.next().is_some() && ring.next().is_none());
+        destage.release(&ring);
+        assert!(ring.next().is_none());
+        let Next::Sync(work) = destage.next_if(true) else { panic!("it is due") };
+        destage.finish(&work, true);
+        destage.release(&ring);
+        assert!(ring.next().is_some());
+    }
 
     /// A round that has taken over what waits of a log is not through with it before it says so.
     #[test]

@@ -3,8 +3,7 @@
 //! A sync waits for the disk and computes nothing, so many threads do it: one after the other,
 //! 256 files take eight times as long. The threads are started when a round first needs them.
 //!
-//! This is the hand-off behind which a commit journal can stand: what was appended goes in, and
-//! when [`Flusher::sync`] returns it is durable.
+//! [`super::commit`] decides what comes here and what goes to the commit journal.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
