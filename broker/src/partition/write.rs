@@ -140,7 +140,8 @@ impl Partition {
         prepared
     }
 
-    /// Writes what was prepared with as few calls as the log needs, up to the first failure; returns what was written.
+    /// Writes what was prepared with as few calls as the log needs, up to the first failure; returns what was written,
+    /// as the commit journal takes it.
     fn write_prepared<'a>(
         &self,
         writer: &mut Writer,
@@ -162,11 +163,13 @@ impl Partition {
             .collect();
         let appended = writer.log.append_many(&to_append, now_ms);
         let count = appended.count;
+        // Only a strict topic's go to the commit journal.
+        let kept = if self.config.load().syncs_before_ack() { count } else { 0 };
         let batch = |one: &Prepared| {
             let records = all.get(one.result)?.bytes.slice(BATCH_HEADER_SIZE..);
             Some(ExtentBatch { header: one.header_bytes, records })
         };
-        let stored = prepared.iter().take(count).filter_map(batch).collect();
+        let stored = prepared.iter().take(kept).filter_map(batch).collect();
         written.bytes = to_append.iter().take(count).map(|batch| batch.parsed.size() as u64).sum();
         let records = prepared.iter().take(count).map(|p| u64::from(p.header.record_count.unsigned_abs()));
         writer.unsynced_records += records.sum::<u64>();

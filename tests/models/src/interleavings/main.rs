@@ -38,7 +38,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser as _;
-use sendlog_models::Options;
+use sendlog_models::{Options, Scenario};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 
@@ -47,20 +47,17 @@ use planted::Planted;
 /// Priority changes that the probabilistic scheduler places: how many "and just then" a fault may need.
 const PCT_DEPTH: usize = 4;
 
-struct Scenario {
-    name: &'static str,
-    shows: &'static str,
-    runs: usize,
+/// How often each scheduler runs a scenario, and what it runs.
+struct Runs {
+    count: usize,
     run: fn(),
-    faults: &'static [Planted],
 }
 
-const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario<Planted, Runs>] = &[
     Scenario {
         name: "commit",
         shows: "every append is answered once, in order, after its sync; the watermark never passes it; no fetch sleeps on",
-        runs: 10_000,
-        run: commit::all_is_acknowledged,
+        run: Runs { count: 10_000, run: commit::all_is_acknowledged },
         faults: &[
             Planted::CallLost,
             Planted::CloseCallLost,
@@ -73,67 +70,49 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "close",
         shows: "what was queued before the close is done, what comes later is dropped, and the threads end",
-        runs: 10_000,
-        run: commit::closing_drains,
+        run: Runs { count: 10_000, run: commit::closing_drains },
         faults: &[Planted::CloseCallLost, Planted::StageNotLeft],
     },
     Scenario {
         name: "failure",
         shows: "after a failed sync nothing is acknowledged, and everybody is told",
-        runs: 10_000,
-        run: commit::a_failure_ends_acknowledgements,
+        run: Runs { count: 10_000, run: commit::a_failure_ends_acknowledgements },
         faults: &[Planted::FailureForgotten],
     },
     Scenario {
         name: "panic",
         shows: "a commit thread that breaks off anywhere leaves no append waiting",
-        runs: 10_000,
-        run: commit::a_broken_thread_leaves_nothing_waiting,
+        run: Runs { count: 10_000, run: commit::a_broken_thread_leaves_nothing_waiting },
         faults: &[Planted::TurnLost],
     },
     Scenario {
         name: "fetch",
         shows: "a parked fetch is woken by the watermark that it waits for",
-        runs: 10_000,
-        run: fetch::a_parked_fetch_is_woken,
+        run: Runs { count: 10_000, run: fetch::a_parked_fetch_is_woken },
         faults: &[Planted::LookBeforePark, Planted::WakeBeforeMove],
     },
 ];
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let chosen: Vec<&Scenario> = SCENARIOS
-        .iter()
-        .filter(|scenario| options.scenario.as_ref().is_none_or(|name| name == scenario.name))
-        .collect();
-    if options.list {
-        for scenario in &chosen {
-            println!("{:10} {}", scenario.name, scenario.shows);
-            for fault in scenario.faults {
-                println!("{:10}   --planted {}", "", fault.name());
-            }
-        }
-        return ExitCode::SUCCESS;
-    }
-    let planted = options.planted.as_deref().map(Planted::named);
-    if chosen.is_empty() || planted == Some(None) {
-        eprintln!("no such scenario or fault; --list has them");
-        return ExitCode::from(2);
-    }
-    planted::plant(planted.flatten());
-    for scenario in chosen {
+    let chosen = match options.choose(SCENARIOS, &planted::FAULTS) {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
+    };
+    planted::plant(chosen.planted);
+    for scenario in chosen.scenarios {
         let started = Instant::now();
         match &options.replay {
-            Some(schedule) => shuttle::replay(scenario.run, schedule),
-            None => run(scenario, &options),
+            Some(schedule) => shuttle::replay(scenario.run.run, schedule),
+            None => run(&scenario.run, &options),
         }
         println!("{}: {} in {:.1} s", scenario.name, ghost::reached(), started.elapsed().as_secs_f64());
     }
     ExitCode::SUCCESS
 }
 
-fn run(scenario: &Scenario, options: &Options) {
-    let runs = scenario.runs * options.factor;
+fn run(scenario: &Runs, options: &Options) {
+    let runs = scenario.count * options.factor;
     check(RandomScheduler::new_from_seed(options.seed, runs), scenario.run);
     check(PctScheduler::new_from_seed(options.seed, PCT_DEPTH, runs), scenario.run);
 }

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use sendlog_models::Faults;
+
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Planted {
@@ -27,7 +29,8 @@ pub(crate) enum Planted {
     WakeBeforeMove,
 }
 
-const NAMES: &[(&str, Planted)] = &[
+/// All of them.
+pub(crate) const FAULTS: Faults<Planted> = Faults(&[
     ("call-lost", Planted::CallLost),
     ("close-call-lost", Planted::CloseCallLost),
     ("stage-not-left", Planted::StageNotLeft),
@@ -38,20 +41,10 @@ const NAMES: &[(&str, Planted)] = &[
     ("turn-lost", Planted::TurnLost),
     ("look-before-park", Planted::LookBeforePark),
     ("wake-before-move", Planted::WakeBeforeMove),
-];
+]);
 
 thread_local! {
     static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
-}
-
-impl Planted {
-    pub(crate) fn named(wanted: &str) -> Option<Self> {
-        NAMES.iter().find(|(name, _)| *name == wanted).map(|(_, fault)| *fault)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, fault)| *fault == self).map_or("", |(name, _)| name)
-    }
 }
 
 /// Plants a fault in all that runs on this thread, on which shuttle runs everything.

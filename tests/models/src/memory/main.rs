@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser as _;
-use sendlog_models::Options;
+use sendlog_models::{Options, Scenario};
 use storage::publication;
 
 use planted::Planted;
@@ -34,88 +34,71 @@ use planted::Planted;
 /// Steps of one run.
 const BRANCHES_MAX: usize = 10_000;
 
-struct Scenario {
-    name: &'static str,
-    shows: &'static str,
+/// Models of a scenario.
+struct Models {
     /// How often a thread that could go on is interrupted, at most; `None` for every interleaving there is.
     preemptions: Option<usize>,
     runs: &'static [fn()],
-    faults: &'static [Planted],
 }
 
-const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario<Planted, Models>] = &[
     Scenario {
         name: "publish",
         shows: "a reader sees whole entries, and none before it is written",
-        preemptions: None,
-        runs: &[publication::entries_are_whole],
+        run: Models { preemptions: None, runs: &[publication::entries_are_whole] },
         faults: &[Planted::RelaxedPublish, Planted::RelaxedLook],
     },
     Scenario {
         name: "growth",
         shows: "the same while the file grows and is mapped anew",
-        preemptions: None,
-        runs: &[publication::growth_hides_nothing],
+        run: Models { preemptions: None, runs: &[publication::growth_hides_nothing] },
         faults: &[Planted::RelaxedPublish, Planted::RelaxedLook],
     },
     Scenario {
         name: "unmap",
         shows: "the same while the map is let go and comes back",
-        preemptions: Some(3),
-        runs: &[publication::the_map_may_go_at_any_time],
+        run: Models { preemptions: Some(3), runs: &[publication::the_map_may_go_at_any_time] },
         faults: &[Planted::RelaxedPublish],
     },
     Scenario {
         name: "trim",
         shows: "no reader touches what is cut from a file",
-        preemptions: Some(3),
-        runs: &[publication::a_trimmed_file_faults_nobody],
+        run: Models { preemptions: Some(3), runs: &[publication::a_trimmed_file_faults_nobody] },
         faults: &[Planted::TrimBlindly],
     },
     Scenario {
         name: "replace",
         shows: "readers see the old index or the new one, and in the end the new one",
-        preemptions: Some(3),
-        runs: &[
-            publication::a_shorter_index_replaces_the_old_one,
-            publication::a_shorter_index_replaces_the_old_one_and_grows,
-            publication::a_longer_index_replaces_the_old_one,
-        ],
+        run: Models {
+            preemptions: Some(3),
+            runs: &[
+                publication::a_shorter_index_replaces_the_old_one,
+                publication::a_shorter_index_replaces_the_old_one_and_grows,
+                publication::a_longer_index_replaces_the_old_one,
+            ],
+        },
         faults: &[Planted::RelaxedPublish],
     },
 ];
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let chosen: Vec<&Scenario> = SCENARIOS
-        .iter()
-        .filter(|scenario| options.scenario.as_ref().is_none_or(|name| name == scenario.name))
-        .collect();
-    if options.list {
-        for scenario in &chosen {
-            println!("{:10} {}", scenario.name, scenario.shows);
-            for fault in scenario.faults {
-                println!("{:10}   --planted {}", "", fault.name());
-            }
-        }
-        return ExitCode::SUCCESS;
-    }
-    let planted = options.planted.as_deref().map(Planted::named);
-    if chosen.is_empty() || planted == Some(None) {
-        eprintln!("no such scenario or fault; --list has them");
-        return ExitCode::from(2);
-    }
-    planted::plant(planted.flatten());
-    for scenario in chosen {
+    let chosen = match options.choose(SCENARIOS, &planted::FAULTS) {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
+    };
+    planted::plant(chosen.planted);
+    for scenario in chosen.scenarios {
         let started = Instant::now();
-        let runs: usize = scenario.runs.iter().map(|run| check(*run, scenario, options.factor)).sum();
+        let runs: usize =
+            scenario.run.runs.iter().map(|run| check(*run, &scenario.run, options.factor)).sum();
         println!("{}: {runs} runs in {:.1} s", scenario.name, started.elapsed().as_secs_f64());
     }
     ExitCode::SUCCESS
 }
 
 /// Returns how many interleavings there were.
-fn check(run: fn(), scenario: &Scenario, factor: usize) -> usize {
+fn check(run: fn(), scenario: &Models, factor: usize) -> usize {
     let runs = Arc::new(AtomicUsize::new(0));
     let mut model = loom::model::Builder::new();
     // One more interruption is some ten times as many runs.

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use sendlog_models::Faults;
+
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Planted {
@@ -13,24 +15,15 @@ pub(crate) enum Planted {
     TrimBlindly,
 }
 
-const NAMES: &[(&str, Planted)] = &[
+/// All of them.
+pub(crate) const FAULTS: Faults<Planted> = Faults(&[
     ("relaxed-publish", Planted::RelaxedPublish),
     ("relaxed-look", Planted::RelaxedLook),
     ("trim-blindly", Planted::TrimBlindly),
-];
+]);
 
 thread_local! {
     static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
-}
-
-impl Planted {
-    pub(crate) fn named(wanted: &str) -> Option<Self> {
-        NAMES.iter().find(|(name, _)| *name == wanted).map(|(_, fault)| *fault)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, fault)| *fault == self).map_or("", |(name, _)| name)
-    }
 }
 
 /// Plants a fault in all that runs on this thread, on which loom runs everything.
