@@ -5,11 +5,9 @@ use std::io;
 use crate::batch::Batch;
 use crate::bench::Bench;
 use crate::contender::Contender;
-use crate::load::closed_produce::ClosedProduce;
-use crate::load::open_produce::{OpenProduce, ack_latencies};
-use crate::meter::{Worker, measure, quantile_ms};
+use crate::meter::quantile_ms;
 use crate::report::Case;
-use crate::scenario::latency::{CONNECTIONS, VALUE_BYTES, WARM_UP};
+use crate::scenario::loops::{CONNECTIONS, ClosedLoop, open_loop};
 
 const SYNC: &str = "sync before the ack";
 const INTERVAL: &str = "flush.ms=100";
@@ -28,12 +26,12 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
         Contender::started(bench, NONE, &["--flush", "os"])?,
     ];
     for contender in &contenders {
-        open_loop(bench, contender, &mut Case::new("warm-up"))?;
+        open_loop(bench, contender)?;
     }
     let mut latency = Case::new(format!("100 B at {}/s over {CONNECTIONS} connections", bench.options.rate));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len()) {
-            open_loop(bench, &contenders[index], &mut latency)?;
+            measure_latency(bench, &contenders[index], &mut latency)?;
         }
     }
     note(&mut latency, P50);
@@ -44,42 +42,26 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn open_loop(bench: &Bench, contender: &Contender, case: &mut Case) -> io::Result<()> {
-    let session = contender.begin(bench, 1)?;
-    let batch = Batch::single(VALUE_BYTES);
-    let load = OpenProduce {
-        endpoint: &session.endpoint,
-        topic: &session.topic,
-        batch: &batch,
-        rate: bench.options.rate,
-        connections: CONNECTIONS,
-        warm_up: WARM_UP,
-        length: bench.open_length(),
-    };
-    let latencies = ack_latencies(&load.run()?);
+fn measure_latency(bench: &Bench, contender: &Contender, case: &mut Case) -> io::Result<()> {
+    let latencies = open_loop(bench, contender)?;
     case.add(&contender.name, P50, quantile_ms(&latencies, 0.5));
     case.add(&contender.name, P99, quantile_ms(&latencies, 0.99));
-    session.end()
+    Ok(())
 }
 
 fn throughput(bench: &Bench, contenders: &[Contender], name: &str, bytes: usize) -> io::Result<Case> {
     let batch = Batch::exact(bytes, bench.options.record_bytes);
+    let load = ClosedLoop { partitions: 1, batch: &batch, in_flight: 5 };
     let mut pool = bench.pool()?;
     let mut case = Case::new(format!("{name} batches, 1 connection, 5 in flight, acks=all"));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len()) {
-            pool.fill()?;
-            let session = contenders[index].begin(bench, 1)?;
-            let (endpoint, topic) = (&session.endpoint, session.topic.as_str());
-            let load = ClosedProduce { endpoint, topic, partitions: &[0], batch: &batch, in_flight: 5 };
-            let worker: Worker<'_> = Box::new(move |meter| load.run(meter));
-            let measured = measure(vec![worker], endpoint.pid, bench.write_window(), Some(&mut pool))?;
+            let measured = load.run(bench, &contenders[index], Some(&mut pool))?;
             let name = &contenders[index].name;
             case.add(name, MB_S, measured.megabytes_per_second());
             case.add(name, P50, measured.latency_ms(0.5));
             case.add(name, P99, measured.latency_ms(0.99));
             case.add_known(name, "server CPU s/GiB", measured.cpu_seconds_per_gib());
-            session.end()?;
         }
     }
     note(&mut case, MB_S);

@@ -8,10 +8,10 @@ use crate::batch::Batch;
 use crate::bench::{Bench, OWN};
 use crate::contender::{Contender, Session};
 use crate::load::fetch::{Loaded, Seen, Tail};
-use crate::load::open_produce::{Acked, OpenProduce, ack_latencies};
+use crate::load::open_produce::{Acked, ack_latencies};
 use crate::meter::{Latencies, no_latencies, quantile_ms, record};
 use crate::report::{Bound, Case};
-use crate::scenario::latency::{CONNECTIONS, VALUE_BYTES, WARM_UP};
+use crate::scenario::loops::{CONNECTIONS, VALUE_BYTES, by_the_clock};
 
 const P99: &str = "seen p99 ms";
 
@@ -41,15 +41,7 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
 
 fn produce_and_consume(bench: &Bench, session: &Session) -> io::Result<(Vec<Acked>, Vec<Seen>)> {
     let batch = Batch::single(VALUE_BYTES);
-    let load = OpenProduce {
-        endpoint: &session.endpoint,
-        topic: &session.topic,
-        batch: &batch,
-        rate: bench.options.rate,
-        connections: CONNECTIONS,
-        warm_up: WARM_UP,
-        length: bench.open_length(),
-    };
+    let load = by_the_clock(bench, session, &batch);
     let loaded = Loaded {
         topic: session.topic.clone(),
         batches: i64::from(load.requests()),

@@ -5,12 +5,10 @@ use std::io;
 use crate::batch::Batch;
 use crate::bench::Bench;
 use crate::contender::Contender;
-use crate::load::closed_produce::ClosedProduce;
-use crate::load::open_produce::{OpenProduce, ack_latencies};
-use crate::meter::{Measured, Worker, measure, quantile_ms};
+use crate::meter::quantile_ms;
 use crate::pool::Pool;
 use crate::report::{Bound, Case};
-use crate::scenario::latency::{CONNECTIONS, VALUE_BYTES, WARM_UP};
+use crate::scenario::loops::{CONNECTIONS, ClosedLoop, open_loop};
 
 const WITH: &str = "journal";
 const WITHOUT: &str = "segment syncs";
@@ -29,7 +27,7 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
         [Contender::started(bench, WITH, &[])?, Contender::started(bench, WITHOUT, &["--set", OFF])?];
     // The first appends make the broker write its journal's files; what is measured comes after that.
     for contender in &contenders {
-        open_loop(bench, contender, &mut Case::new("warm-up"))?;
+        open_loop(bench, contender)?;
     }
     let mut pool = bench.pool()?;
     let mut cases = vec![latency(bench, &contenders)?, partitions(bench, &contenders)?];
@@ -46,7 +44,7 @@ fn latency(bench: &Bench, contenders: &[Contender]) -> io::Result<Case> {
     let mut case = Case::new(format!("100 B at {rate}/s over {CONNECTIONS} connections, open loop"));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len()) {
-            open_loop(bench, &contenders[index], &mut case)?;
+            measure_latency(bench, &contenders[index], &mut case)?;
         }
     }
     case.target("p99 over that of segment syncs", case.ratio(WITH, WITHOUT, P99), Bound::AtMost(0.5));
@@ -55,31 +53,21 @@ fn latency(bench: &Bench, contenders: &[Contender]) -> io::Result<Case> {
     Ok(case)
 }
 
-fn open_loop(bench: &Bench, contender: &Contender, case: &mut Case) -> io::Result<()> {
-    let session = contender.begin(bench, 1)?;
-    let batch = Batch::single(VALUE_BYTES);
-    let load = OpenProduce {
-        endpoint: &session.endpoint,
-        topic: &session.topic,
-        batch: &batch,
-        rate: bench.options.rate,
-        connections: CONNECTIONS,
-        warm_up: WARM_UP,
-        length: bench.open_length(),
-    };
-    let latencies = ack_latencies(&load.run()?);
+fn measure_latency(bench: &Bench, contender: &Contender, case: &mut Case) -> io::Result<()> {
+    let latencies = open_loop(bench, contender)?;
     for (metric, quantile) in [(P50, 0.5), (P99, 0.99), (P999, 0.999)] {
         case.add(&contender.name, metric, quantile_ms(&latencies, quantile));
     }
-    session.end()
+    Ok(())
 }
 
 fn partitions(bench: &Bench, contenders: &[Contender]) -> io::Result<Case> {
     let batch = Batch::exact(4096, bench.options.record_bytes);
+    let load = ClosedLoop { partitions: PARTITIONS, batch: &batch, in_flight: 1 };
     let mut case = Case::new(format!("a round of 4 KiB for each of {PARTITIONS} partitions, one at a time"));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len()) {
-            let measured = closed_loop(bench, &contenders[index], PARTITIONS, &batch, 1, None)?;
+            let measured = load.run(bench, &contenders[index], None)?;
             case.add(&contenders[index].name, P50, measured.latency_ms(0.5));
             case.add(&contenders[index].name, P99, measured.latency_ms(0.99));
         }
@@ -99,11 +87,11 @@ fn throughput(
     least: Option<f64>,
 ) -> io::Result<Case> {
     let batch = Batch::exact(bytes, bench.options.record_bytes);
+    let load = ClosedLoop { partitions: 1, batch: &batch, in_flight: 5 };
     let mut case = Case::new(format!("{name} batches, 1 connection, 5 in flight, acks=all"));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len()) {
-            pool.fill()?;
-            let measured = closed_loop(bench, &contenders[index], 1, &batch, 5, Some(pool))?;
+            let measured = load.run(bench, &contenders[index], Some(pool))?;
             let name = &contenders[index].name;
             case.add(name, MB_S, measured.megabytes_per_second());
             case.add(name, P50, measured.latency_ms(0.5));
@@ -118,22 +106,4 @@ fn throughput(
         None => case.note_ratio("MB/s over that of segment syncs", &ratio),
     }
     Ok(case)
-}
-
-fn closed_loop(
-    bench: &Bench,
-    contender: &Contender,
-    partitions: i32,
-    batch: &Batch,
-    in_flight: usize,
-    pool: Option<&mut Pool>,
-) -> io::Result<Measured> {
-    let session = contender.begin(bench, partitions)?;
-    let partitions: Vec<i32> = (0..partitions).collect();
-    let (endpoint, topic) = (&session.endpoint, session.topic.as_str());
-    let load = ClosedProduce { endpoint, topic, partitions: &partitions, batch, in_flight };
-    let worker: Worker<'_> = Box::new(move |meter| load.run(meter));
-    let measured = measure(vec![worker], endpoint.pid, bench.write_window(), pool)?;
-    session.end()?;
-    Ok(measured)
 }

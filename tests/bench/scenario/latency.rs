@@ -1,19 +1,13 @@
 //! Open-loop produce of 100 B records at 1,000 a second over 4 connections, acks=all, against the bare disk in the same run.
 
 use std::io;
-use std::time::Duration;
 
-use crate::batch::Batch;
 use crate::bench::{Bench, OWN};
 use crate::contender::Contender;
 use crate::floor::disk::DiskLoop;
-use crate::load::open_produce::{OpenProduce, ack_latencies};
 use crate::meter::{Latencies, Window, measure, quantile_ms};
 use crate::report::{Bound, Case};
-
-pub const CONNECTIONS: u32 = 4;
-pub const WARM_UP: Duration = Duration::from_secs(1);
-pub const VALUE_BYTES: usize = 100;
+use crate::scenario::loops::{CONNECTIONS, open_loop};
 
 const DISK: &str = "bare disk 4 KiB, back to back";
 const DISK_PACED: &str = "bare disk 4 KiB, paced alike";
@@ -42,23 +36,6 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     case.note_ratio("p50 over the paced bare disk's", &paced.0);
     case.note_ratio("p99 over the paced bare disk's", &paced.1);
     Ok(vec![case])
-}
-
-fn open_loop(bench: &Bench, contender: &Contender) -> io::Result<Latencies> {
-    let session = contender.begin(bench, 1)?;
-    let batch = Batch::single(VALUE_BYTES);
-    let load = OpenProduce {
-        endpoint: &session.endpoint,
-        topic: &session.topic,
-        batch: &batch,
-        rate: bench.options.rate,
-        connections: CONNECTIONS,
-        warm_up: WARM_UP,
-        length: bench.open_length(),
-    };
-    let acked = load.run()?;
-    session.end()?;
-    Ok(ack_latencies(&acked))
 }
 
 fn disk(bench: &Bench) -> io::Result<Latencies> {

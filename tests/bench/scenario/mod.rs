@@ -12,6 +12,7 @@ mod end_to_end;
 mod fetch;
 mod journal;
 mod latency;
+mod loops;
 mod memory;
 mod partitions;
 mod produce;

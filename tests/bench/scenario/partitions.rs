@@ -6,9 +6,9 @@ use crate::batch::Batch;
 use crate::bench::{Bench, OWN};
 use crate::contender::Contender;
 use crate::floor::disk::{DiskLoop, ManyFiles};
-use crate::load::closed_produce::ClosedProduce;
-use crate::meter::{Measured, Worker, measure};
+use crate::meter::{Measured, measure};
 use crate::report::Case;
+use crate::scenario::loops::ClosedLoop;
 
 const PARTITIONS: i32 = 256;
 const BATCH_BYTES: usize = 4096;
@@ -20,11 +20,12 @@ const P50: &str = "round p50 ms";
 pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     let contenders = Contender::brokers(bench)?;
     let batch = Batch::exact(BATCH_BYTES, bench.options.record_bytes);
+    let rounds = ClosedLoop { partitions: PARTITIONS, batch: &batch, in_flight: 1 };
     let mut case = Case::new("a round of 4 KiB for each of 256 partitions, one at a time");
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len() + 2) {
             match contenders.get(index) {
-                Some(contender) => add(&mut case, &contender.name, &rounds(bench, contender, &batch)?),
+                Some(contender) => add(&mut case, &contender.name, &rounds.run(bench, contender, None)?),
                 None if index == contenders.len() => add(&mut case, FILES, &many_files(bench)?),
                 None => add(&mut case, ONE_FILE, &one_file(bench)?),
             }
@@ -35,17 +36,6 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
         case.note_ratio(&format!("p50 of {OWN} over {floor}"), &ratio);
     }
     Ok(vec![case])
-}
-
-fn rounds(bench: &Bench, contender: &Contender, batch: &Batch) -> io::Result<Measured> {
-    let session = contender.begin(bench, PARTITIONS)?;
-    let partitions: Vec<i32> = (0..PARTITIONS).collect();
-    let (endpoint, topic) = (&session.endpoint, session.topic.as_str());
-    let load = ClosedProduce { endpoint, topic, partitions: &partitions, batch, in_flight: 1 };
-    let worker: Worker<'_> = Box::new(move |meter| load.run(meter));
-    let measured = measure(vec![worker], endpoint.pid, bench.write_window(), None)?;
-    session.end()?;
-    Ok(measured)
 }
 
 fn many_files(bench: &Bench) -> io::Result<Measured> {

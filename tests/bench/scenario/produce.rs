@@ -6,10 +6,10 @@ use crate::batch::Batch;
 use crate::bench::{Bench, OWN};
 use crate::contender::{APPEND_FLOOR, Contender};
 use crate::floor::disk::DiskLoop;
-use crate::load::closed_produce::ClosedProduce;
-use crate::meter::{Measured, Worker, measure};
+use crate::meter::{Measured, measure};
 use crate::pool::Pool;
 use crate::report::{Bound, Case};
+use crate::scenario::loops::ClosedLoop;
 
 const DISK: &str = "bare disk, 1 writer";
 const IN_FLIGHT: usize = 5;
@@ -38,27 +38,16 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
 
 fn measure_size(bench: &Bench, contenders: &[Contender], pool: &mut Pool, size: &Size) -> io::Result<Case> {
     let batch = Batch::exact(size.bytes, bench.options.record_bytes);
+    let load = ClosedLoop { partitions: 1, batch: &batch, in_flight: IN_FLIGHT };
     let mut case = Case::new(format!("{} batches, 1 connection, {IN_FLIGHT} in flight, acks=all", size.name));
     for run in 0..bench.options.runs {
         for index in bench.order(run, contenders.len() + 1) {
-            pool.fill()?;
             let Some(contender) = contenders.get(index) else {
+                pool.fill()?;
                 add(&mut case, DISK, &disk(bench, pool, size.bytes)?);
                 continue;
             };
-            let session = contender.begin(bench, 1)?;
-            let endpoint = &session.endpoint;
-            let load = ClosedProduce {
-                endpoint,
-                topic: &session.topic,
-                partitions: &[0],
-                batch: &batch,
-                in_flight: IN_FLIGHT,
-            };
-            let worker: Worker<'_> = Box::new(move |meter| load.run(meter));
-            let measured = measure(vec![worker], endpoint.pid, bench.write_window(), Some(pool))?;
-            add(&mut case, &contender.name, &measured);
-            session.end()?;
+            add(&mut case, &contender.name, &load.run(bench, contender, Some(pool))?);
         }
     }
     judge(&mut case, size);
