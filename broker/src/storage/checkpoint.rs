@@ -22,9 +22,9 @@ pub struct PartitionCheckpoint {
 }
 
 impl PartitionCheckpoint {
-    /// Whether it lists all segments.
+    /// Whether it lists all segments, and makes sense: what does not is looked at as after a crash.
     pub(crate) fn is_complete(&self) -> bool {
-        self.active.is_none() || self.sealed.is_some()
+        (self.active.is_none() || self.sealed.is_some()) && self.start_offset <= self.end_offset
     }
 }
 

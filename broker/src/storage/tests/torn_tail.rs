@@ -308,3 +308,17 @@ fn another_topics_folder_is_refused() {
     let error = log.append(&next.to_append(), 0).unwrap_err();
     assert!(matches!(error, StorageError::ForeignPartition { .. }), "{error}");
 }
+
+/// A checkpoint whose checksum is right may still say what cannot be.
+#[test]
+fn a_start_behind_the_end_is_not_believed() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    let batches = fill(&mut log, 10);
+    let mut checkpoint = log.clean_checkpoint().unwrap();
+    drop(log);
+    checkpoint.start_offset = checkpoint.end_offset + 5;
+    let log = fixture.open(Resume::Clean(checkpoint));
+    let end = batches.last().unwrap().parsed.next_offset();
+    assert_eq!((log.start_offset(), log.end_offset()), (end, end));
+}
