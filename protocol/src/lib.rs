@@ -13,6 +13,7 @@ pub mod api_key;
 pub mod error_code;
 mod field;
 pub mod frame;
+pub mod group_records;
 pub mod header;
 mod message;
 pub mod messages;

@@ -120,6 +120,19 @@ macro_rules! serve {
     }};
 }
 
+/// The same for APIs that want to know who calls.
+#[expect(unused_macros, reason = "the APIs of members follow")]
+macro_rules! serve_caller {
+    ($context:expr, $session:expr, $incoming:expr, $handler:ident) => {{
+        let request = $incoming.decode()?;
+        let header = &$incoming.header;
+        let client_id = header.client_id.as_deref().unwrap_or_default();
+        let caller = super::Caller { session: $session, client_id };
+        let response = super::$handler::handle($context, &caller, header.api_version, request).await;
+        $incoming.encode(&response)
+    }};
+}
+
 async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> Result<Answer, Close> {
     match incoming.key {
         ApiKey::Produce => start_produce(context, session, incoming).await?.await,

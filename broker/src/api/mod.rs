@@ -6,6 +6,7 @@
 mod alter_configs;
 mod alteration;
 mod api_versions;
+mod caller;
 mod close;
 mod config_entries;
 mod config_resource;
@@ -40,11 +41,13 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::coordinator::group::GroupCoordinator;
 use crate::partition::Appender;
 use crate::producer_ids::ProducerIds;
 use crate::scrubber::Scrubber;
 use crate::stop::Stop;
 
+pub use caller::Caller;
 pub use close::Close;
 pub use dispatch::{Answer, Incoming, answer, start_produce};
 pub use log_limit::{Line, LogLimit};
@@ -69,6 +72,8 @@ pub struct Context {
     pub producer_ids: Arc<ProducerIds>,
     /// Verifies closed segments in the background.
     pub scrubber: Arc<Scrubber>,
+    /// The groups.
+    pub groups: Arc<GroupCoordinator>,
     /// The broker's end.
     pub stop: Stop,
 }
