@@ -10,6 +10,9 @@
 mod table;
 
 pub mod api_key;
+pub mod consumer_protocol;
+#[macro_use]
+mod coordinator_record;
 pub mod error_code;
 mod field;
 pub mod frame;
@@ -19,9 +22,11 @@ mod message;
 pub mod messages;
 pub mod records;
 pub mod schema;
+pub mod share_state_records;
 mod splice;
 pub mod wire;
 
+pub use coordinator_record::EncodedRecord;
 pub use message::{
     Message, Request, STRAY_BYTES_MAX, decode_body, decode_body_and_rest, decode_response_header,
     encode_request, encode_response,

@@ -57,6 +57,7 @@ pub fn of_coordinator(error: &CoordinatorError) -> ErrorCode {
         CoordinatorError::UnknownGroup => ErrorCode::GroupIdNotFound,
         CoordinatorError::TooManyGroups { .. } => ErrorCode::PolicyViolation,
         CoordinatorError::TooLarge { .. } => ErrorCode::InvalidCommitOffsetSize,
+        CoordinatorError::Encode(_) => ErrorCode::UnknownServerError,
         CoordinatorError::Append(_) | CoordinatorError::Topic(_) | CoordinatorError::Stopping => {
             ErrorCode::CoordinatorNotAvailable
         }

@@ -126,7 +126,12 @@ impl Catalog {
         let mut gone: Vec<Arc<Topic>> = Vec::new();
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
-            let taken = next.take(*id).ok_or(TopicError::Unknown);
+            let taken = match next.by_id(*id) {
+                Some(topic) if name::is_internal(&topic.name) => {
+                    Err(TopicError::Internal(topic.name.to_string()))
+                }
+                _ => next.take(*id).ok_or(TopicError::Unknown),
+            };
             results.push(taken.map(|topic| gone.push(topic)));
         }
         if gone.is_empty() {
@@ -156,6 +161,10 @@ impl Catalog {
     pub fn grow(&self, wanted: Vec<Growth>, apply: Apply) -> Vec<Result<(), TopicError>> {
         self.change_topics(wanted, apply, |next, growth: Growth| {
             let topic = next.by_name(&growth.name).ok_or(TopicError::Unknown)?;
+            if name::is_internal(&topic.name) {
+                // What is in which partition goes by their number.
+                return Err(TopicError::Internal(growth.name));
+            }
             let before = topic.partition_count();
             check_growth(topic, growth.count)?;
             self.check_room(next, growth.count - before)?;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::Encoded;
+use sendlog_protocol::EncodedRecord;
 
 /// What the log lacks of a group.
 #[derive(Debug, Default)]
@@ -19,21 +19,21 @@ impl Backlog {
     }
 
     /// These were refused.
-    pub(super) fn add(&mut self, records: impl IntoIterator<Item = Encoded>) {
+    pub(super) fn add(&mut self, records: impl IntoIterator<Item = EncodedRecord>) {
         self.by_key.extend(records.into_iter().map(|record| (record.key, record.value)));
     }
 
     /// These are in the log, behind all that was refused before: what they say counts.
-    pub(super) fn supersede(&mut self, records: &[Encoded]) {
+    pub(super) fn supersede(&mut self, records: &[EncodedRecord]) {
         for record in records {
             self.by_key.remove(&record.key);
         }
     }
 
     /// All of it, to be appended.
-    pub(super) fn take(&mut self) -> Vec<Encoded> {
+    pub(super) fn take(&mut self) -> Vec<EncodedRecord> {
         let by_key = std::mem::take(&mut self.by_key);
-        by_key.into_iter().map(|(key, value)| Encoded { key, value }).collect()
+        by_key.into_iter().map(|(key, value)| EncodedRecord { key, value }).collect()
     }
 }
 
@@ -41,8 +41,8 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    fn record(key: &'static str, value: Option<&'static str>) -> Encoded {
-        Encoded { key: key.into(), value: value.map(Into::into) }
+    fn record(key: &'static str, value: Option<&'static str>) -> EncodedRecord {
+        EncodedRecord { key: key.into(), value: value.map(Into::into) }
     }
 
     #[test]

@@ -1,25 +1,18 @@
 //! The records of one event as one batch.
 
-use bytes::Bytes;
+use sendlog_protocol::EncodedRecord;
 use sendlog_protocol::records::{
     BatchBuilder, BatchError, BatchHeader, Compression, NewRecord, ProducerStamp,
 };
 
 use crate::partition::ProducedBatch;
 
-/// A record as it is stored; without a value it is a tombstone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Encoded {
-    pub(super) key: Bytes,
-    pub(super) value: Option<Bytes>,
-}
-
 /// Makes a batch of at least one record.
 ///
 /// # Errors
 /// [`BatchError`] if they are more than the format can express.
 pub(super) fn of<'a>(
-    records: impl IntoIterator<Item = &'a Encoded>,
+    records: impl IntoIterator<Item = &'a EncodedRecord>,
     timestamp: i64,
 ) -> Result<ProducedBatch, BatchError> {
     let mut builder = BatchBuilder::new();

@@ -1,6 +1,6 @@
 //! The groups, each behind its lock, and the way of an event through them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -172,6 +172,31 @@ impl GroupCoordinator {
         Ok(listed)
     }
 
+    /// Forgets offsets that nobody has used for long, and groups without members that have none left.
+    pub fn expire_offsets(self: &Arc<Self>, now_ms: i64) {
+        let retention_ms = self.parts.config.groups.offsets.retention_ms;
+        self.visit_all(|group, fx| group.expire(now_ms, retention_ms, fx));
+    }
+
+    /// Forgets the offsets of topics that are gone.
+    pub fn forget_topics(self: &Arc<Self>, gone: &HashSet<String>) {
+        if !gone.is_empty() {
+            self.visit_all(|group, fx| group.forget_topics(|topic| gone.contains(topic), fx));
+        }
+    }
+
+    /// Has an event happen to every group. Nobody waits for what it wants stored.
+    fn visit_all(self: &Arc<Self>, event: impl Fn(&mut Group, &mut Effects)) {
+        let Some(opened) = self.topic.get() else { return };
+        for slot in self.all_slots() {
+            let mut state = slot.lock();
+            let partition = opened.partition_of(state.group.id()).ok().filter(|_| !state.is_removed);
+            let Some(partition) = partition else { continue };
+            let (_, waiting) = self.happen(&slot, &mut state, partition, |group, _env, fx| event(group, fx));
+            drop(waiting);
+        }
+    }
+
     /// Makes the topic of the groups, if it is not there.
     ///
     /// # Errors
@@ -296,12 +321,50 @@ impl GroupCoordinator {
         let result = event(&mut state.group, &env, &mut effects);
         let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
         let waiting = state.store(effects, to);
+        if let Err(error) = &waiting {
+            tracing::warn!(group = %state.group.id(), %error, "a change of a group is not stored");
+        }
         if state.wants_await() {
             tokio::spawn(Arc::clone(self).await_appends(Arc::clone(slot)));
         }
         self.arm(state, now.steady_ms);
         self.tidy(slot, state);
         (result, waiting)
+    }
+
+    /// Takes over the groups of a partition that was read. Nobody reaches them before they are all there.
+    pub(super) fn take_over(
+        self: &Arc<Self>,
+        opened: &Opened,
+        index: usize,
+        groups: impl Iterator<Item = Group>,
+    ) {
+        let Some(partition) = opened.partitions().nth(index) else { return };
+        let slots: Vec<Arc<Slot>> = groups.map(|group| Arc::new(Slot::new(group))).collect();
+        for slot in &slots {
+            let mut state = slot.lock();
+            self.offsets_bytes.fetch_add(state.group.offsets().bytes(), Ordering::Relaxed);
+            self.lock_slots().insert(Arc::clone(state.group.id()), Arc::clone(slot));
+            let (_, waiting) =
+                self.happen(slot, &mut state, partition, |group, env, fx| group.loaded(env, fx));
+            // Nobody waits for the answer.
+            drop(waiting);
+        }
+        opened.set_loaded(index);
+        // A timer that went off before that has found no way to its group.
+        for slot in &slots {
+            let mut state = slot.lock();
+            state.armed_ms = None;
+            self.arm(&mut state, self.steady_ms());
+        }
+    }
+
+    pub(super) fn opened_topic(&self) -> Option<Arc<Opened>> {
+        self.topic.get()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.parts.stop.is_stopped()
     }
 
     /// Settles what is in flight, in order, until nothing is.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sendlog_protocol::wire::EncodeError;
+
 use crate::catalog::TopicError;
 use crate::partition::AppendError;
 
@@ -34,6 +36,9 @@ pub enum CoordinatorError {
         /// Bytes that it may have.
         limit: usize,
     },
+    /// What the event changed cannot be written as a record.
+    #[error("a record cannot be written: {0}")]
+    Encode(#[from] EncodeError),
     /// The broker stops.
     #[error("the broker stops")]
     Stopping,

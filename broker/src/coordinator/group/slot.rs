@@ -10,17 +10,20 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sendlog_protocol::EncodedRecord;
+use sendlog_protocol::group_records::GroupRecord;
+use sendlog_protocol::wire::EncodeError;
 use tokio::sync::oneshot;
 
 use super::backlog::Backlog;
-use super::batch::{self, Encoded};
+use super::batch;
 use super::error::CoordinatorError;
 use super::group::Group;
 use super::record;
 use super::{Effects, Reply, Ticket};
 use crate::partition::{AckAt, AppendError, AppendResult, Appender, Partition};
 
-/// A batch of nothing but offsets may have as many bytes as a request of a producer.
+/// What became of all that a group had appended.
 pub(super) type Settlement = Result<(), CoordinatorError>;
 
 /// A group that several requests may want at once.
@@ -49,7 +52,7 @@ pub(super) struct SlotState {
 struct InFlight {
     answer: Option<oneshot::Receiver<AppendResult>>,
     /// What the log lacks if it is refused.
-    records: Vec<Encoded>,
+    records: Vec<EncodedRecord>,
     has_offsets: bool,
     replies: Vec<(Ticket, Reply)>,
     waiters: Vec<oneshot::Sender<Settlement>>,
@@ -100,18 +103,21 @@ impl SlotState {
     /// then; there is none if it is already.
     ///
     /// # Errors
-    /// [`CoordinatorError::TooLarge`] for offsets that no batch has room for; nothing was changed then.
+    /// [`CoordinatorError::TooLarge`] for offsets that no batch has room for, [`CoordinatorError::Encode`]; nothing was
+    /// stored then.
     pub(super) fn store(
         &mut self,
         effects: Effects,
         to: Destination<'_>,
     ) -> Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError> {
         let Effects { records, replies, offsets } = effects;
-        let offset_records: Vec<Encoded> =
-            offsets.iter().map(|change| record::of_offset(self.group.id(), change)).collect();
+        let group_id = self.group.id();
+        let offset_records: Result<Vec<_>, EncodeError> =
+            offsets.iter().map(|change| record::encode_offset(group_id, change)).collect();
+        let (offset_records, new_records) = (offset_records?, encode_all(&records)?);
         let is_offsets_only = records.is_empty();
         let mut state_records = self.backlog.take();
-        state_records.extend(records.iter().map(record::encode));
+        state_records.extend(new_records);
         if state_records.is_empty() && offset_records.is_empty() {
             return Ok(self.wait_for_last(replies));
         }
@@ -203,4 +209,9 @@ impl SlotState {
             && self.backlog.is_empty()
             && self.tickets.is_empty()
     }
+}
+
+/// Strings of requests are no longer than those of records, so an error is one of our own.
+fn encode_all(records: &[GroupRecord]) -> Result<Vec<EncodedRecord>, EncodeError> {
+    records.iter().map(GroupRecord::encode).collect()
 }

