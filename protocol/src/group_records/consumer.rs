@@ -62,8 +62,9 @@ message! {
         rebalance_timeout_ms: i32 = -1, 0..;
         /// Null for any.
         server_assignor: Option<String>, 0.., nullable 0..;
-        /// Of a member that speaks the classic protocol.
-        classic_member_metadata: Option<ClassicMemberMetadata>, 0.., nullable 0.., tag 0;
+        /// Of a member that speaks the classic protocol. Its default is an empty one, not null, as in Kafka: whoever writes
+        /// a member that does not has to say so.
+        classic_member_metadata: Option<ClassicMemberMetadata> = Some(ClassicMemberMetadata::default()), 0.., nullable 0.., tag 0;
     }
 
     /// What a member of the classic protocol said when it joined.
