@@ -10,7 +10,7 @@ use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::error::{ReadError, StorageError};
 use crate::storage::files::remove_folder;
 use crate::storage::leader_epochs::LeaderEpochs;
-use crate::storage::log::delete_segments;
+use crate::storage::segment_list::delete_segments;
 use crate::storage::retention::{self, RetentionPolicy};
 use crate::storage::segment::Segment;
 

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::durable_model::Model;
 use super::machine::{Content, Machine, SecondCut, Stopped};
-use crate::storage::log::{AppendBatch, delete_segments};
+use crate::storage::log::AppendBatch;
+use crate::storage::segment_list::delete_segments;
 use crate::storage::retention::{self, RetentionPolicy};
 use crate::storage::summary::LogConfig;
 use crate::storage::testing::{Lie, TestBatch, batch};
