@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
+use crate::cleaner::{Cleaner, CleanerParts};
 use crate::config::Config;
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
@@ -123,6 +124,7 @@ pub struct Server {
     flush_timer: Arc<FlushTimer>,
     settler: Arc<Settler>,
     retention_clock: Arc<RetentionClock>,
+    cleaner: Cleaner,
     data_dir: DataDir,
 }
 
@@ -188,6 +190,16 @@ impl Server {
         let retention_clock =
             RetentionClock::open(&files, &config.data_dir, clock_is_new, Arc::clone(&clock), wait_ms);
         let checkpointer = Arc::new(checkpointer);
+        let retention_clock = Arc::new(retention_clock);
+        let cleaner = Cleaner::open(CleanerParts {
+            config: Arc::clone(&config),
+            files: Arc::clone(&files),
+            catalog: Arc::clone(&catalog),
+            checkpointer: Arc::clone(&checkpointer),
+            appender: appender.clone(),
+            clock: Arc::clone(&clock),
+            retention_clock: Arc::clone(&retention_clock),
+        });
         let cluster_id = cluster_id(data_dir.cluster_id());
         let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
         let context = Context {
@@ -209,7 +221,8 @@ impl Server {
             background,
             flush_timer,
             settler,
-            retention_clock: Arc::new(retention_clock),
+            retention_clock,
+            cleaner,
             data_dir,
         })
     }
@@ -252,7 +265,7 @@ impl Server {
             tokio::spawn(async move { flush_timer.run(appender, stop).await })
         };
         let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
-        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock));
+        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock), self.cleaner);
         self.listener.run(Arc::clone(&context)).await;
         tracing::info!("stopping");
         let _ = flushing.await;

@@ -55,7 +55,7 @@ impl Log {
 }
 
 /// Where `part`, which is not empty, lies in `segments`, if it lies there as a whole and others follow.
-pub(super) fn position_of(segments: &[Arc<Segment>], part: &[Arc<Segment>]) -> Option<usize> {
+pub(crate) fn position_of(segments: &[Arc<Segment>], part: &[Arc<Segment>]) -> Option<usize> {
     let first = part.first()?;
     let at = segments.iter().position(|segment| Arc::ptr_eq(segment, first))?;
     let there = segments.get(at..at + part.len())?;

@@ -148,10 +148,8 @@ mod tests {
             let batch = built(compression);
             let header = BatchHeader::read(&batch).unwrap();
             let records = uncompressed_records(&batch, 1 << 20).unwrap();
-            let raw: Vec<RawRecord<'_>> =
-                raw_records(&header, &records).collect::<Result<_, _>>().unwrap();
-            let read: Vec<_> =
-                read_records(&batch, 1 << 20).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+            let raw: Vec<RawRecord<'_>> = raw_records(&header, &records).collect::<Result<_, _>>().unwrap();
+            let read: Vec<_> = read_records(&batch, 1 << 20).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
             assert_eq!(raw.len(), read.len());
             for (raw, read) in raw.iter().zip(&read) {
                 assert_eq!((raw.offset, raw.create_time), (read.offset, read.timestamp));

@@ -7,9 +7,7 @@
 use super::builder::write_header;
 use super::compression::Compression;
 use super::error::BatchError;
-use super::header::{
-    BATCH_HEADER_SIZE, BatchHeader, LOG_OVERHEAD, NO_TIMESTAMP, TimestampType,
-};
+use super::header::{BATCH_HEADER_SIZE, BatchHeader, LOG_OVERHEAD, NO_TIMESTAMP, TimestampType};
 use super::raw::{RawRecord, raw_records, uncompressed_records};
 use super::varint::{put_varint, put_varlong, varlong_size};
 
@@ -57,7 +55,8 @@ pub fn retain_records(
         return Ok(Retained::Nothing);
     }
     let has_tombstone = kept.iter().any(|record| !record.has_value);
-    let needs_horizon = (has_tombstone || retention.is_horizon_forced) && header.delete_horizon_ms().is_none();
+    let needs_horizon =
+        (has_tombstone || retention.is_horizon_forced) && header.delete_horizon_ms().is_none();
     let is_complete = i32::try_from(kept.len()).is_ok_and(|count| count == header.record_count);
     if is_complete && !needs_horizon {
         return Ok(Retained::Unchanged);
@@ -163,8 +162,8 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::super::builder::{BatchBuilder, NewRecord, ProducerStamp};
-    use super::super::header::Attributes;
     use super::super::check::{check_stored, check_stored_records};
+    use super::super::header::Attributes;
     use super::super::patch::patch_offset_and_epoch;
     use super::super::read::{Record, read_records};
     use super::*;
@@ -254,7 +253,10 @@ mod tests {
         let after = check_stored(&empty).unwrap();
         check_stored_records(&empty, 1 << 20).unwrap();
         assert_eq!(after.attributes, Attributes(1 << 4));
-        assert_eq!((after.next_offset(), after.last_sequence()), (header.next_offset(), header.last_sequence()));
+        assert_eq!(
+            (after.next_offset(), after.last_sequence()),
+            (header.next_offset(), header.last_sequence())
+        );
         assert_eq!((after.record_count, after.max_timestamp), (0, header.max_timestamp));
         assert_eq!(retain_records(&empty, &RETENTION, |_| true).unwrap(), Retained::Nothing);
         assert_eq!(empty_batch(&after), empty, "and it stays as it is");
@@ -265,11 +267,16 @@ mod tests {
         let marker = |kind: u8| {
             let mut builder = BatchBuilder::new();
             let key = [0, 0, 0, kind];
-            builder.add(&NewRecord { key: Some(&key), value: Some(&[0; 6]), ..NewRecord::default() }).unwrap();
+            builder
+                .add(&NewRecord { key: Some(&key), value: Some(&[0; 6]), ..NewRecord::default() })
+                .unwrap();
             builder.build_with(Compression::None, ProducerStamp::NONE, Attributes(0b11_0000)).unwrap()
         };
         let read = |batch: &[u8]| Marker::read(batch, 1 << 16);
-        assert_eq!([0, 1, 5].map(|kind| read(&marker(kind))), [Marker::Abort, Marker::Commit, Marker::Other].map(Some));
+        assert_eq!(
+            [0, 1, 5].map(|kind| read(&marker(kind))),
+            [Marker::Abort, Marker::Commit, Marker::Other].map(Some)
+        );
         let empty = empty_batch(&BatchHeader::read(&marker(0)).unwrap());
         assert_eq!(read(&empty), None);
         let forced = Retention { is_horizon_forced: true, ..RETENTION };

@@ -31,8 +31,8 @@ pub struct Rules<'a> {
     pub end: i64,
     /// The time, ms since 1970.
     pub now_ms: i64,
-    /// How long a tombstone stays from now on, ms.
-    pub delete_retention_ms: i64,
+    /// Until when a tombstone stays that has no horizon yet, ms since 1970.
+    pub horizon_ms: i64,
     /// Most that a batch is decompressed to.
     pub decompressed_max: usize,
     /// What every producer wrote last.
@@ -94,14 +94,15 @@ impl<'a> Judge<'a> {
             self.observed.see(header);
             self.rules.aborted.contains(header)
         };
-        let is_horizon_passed = header.delete_horizon_ms().is_some_and(|horizon| horizon <= self.rules.now_ms);
+        let is_horizon_passed =
+            header.delete_horizon_ms().is_some_and(|horizon| horizon <= self.rules.now_ms);
         let is_emptied = can_go && (!is_control || is_horizon_passed);
         let is_forced_to_stay = standing.is_last || self.is_last_of_producer(header);
         let retained = if is_emptied {
             Retained::Nothing
         } else {
             let retention = Retention {
-                horizon_ms: self.rules.now_ms.saturating_add(self.rules.delete_retention_ms),
+                horizon_ms: self.rules.horizon_ms,
                 is_horizon_forced: can_go && is_control,
                 decompressed_max: self.rules.decompressed_max,
             };
@@ -149,8 +150,8 @@ impl<'a> Judge<'a> {
 #[cfg(test)]
 mod tests {
     use sendlog_protocol::records::{
-        Attributes, BatchBuilder, Compression, NewRecord, ProducerStamp, check_stored, patch_offset_and_epoch,
-        read_records,
+        Attributes, BatchBuilder, Compression, NewRecord, ProducerStamp, check_stored,
+        patch_offset_and_epoch, read_records,
     };
 
     use super::*;
@@ -167,9 +168,7 @@ mod tests {
         for key in keys.chars() {
             let lower = [u8::try_from(key.to_ascii_lowercase()).unwrap()];
             let value = key.is_lowercase().then_some(&b"value"[..]);
-            builder
-                .add(&NewRecord { timestamp: 7, key: Some(&lower), value, headers: &[] })
-                .unwrap();
+            builder.add(&NewRecord { timestamp: 7, key: Some(&lower), value, headers: &[] }).unwrap();
         }
         let stamp = ProducerStamp { producer_id, producer_epoch: 0, base_sequence: 0 };
         let built = builder.build_with(Compression::None, stamp, Attributes(attributes)).unwrap();
@@ -185,7 +184,7 @@ mod tests {
 
     impl Log {
         fn new(known: &[(&str, i64)]) -> Self {
-            let mut keys = KeyMap::new(0);
+            let mut keys = KeyMap::new(0, 0.9);
             for (key, offset) in known {
                 let hash = keys.hash(key.as_bytes());
                 assert!(keys.put(hash, *offset));
@@ -198,7 +197,7 @@ mod tests {
                 keys: &self.keys,
                 end: 100,
                 now_ms,
-                delete_retention_ms: 50,
+                horizon_ms: now_ms + 50,
                 decompressed_max: 1 << 20,
                 last_batches: &self.last_batches,
                 aborted: &self.aborted,
@@ -239,7 +238,10 @@ mod tests {
         assert_eq!(log.judge(&empty, 0, last), Fate::Stays);
         assert_eq!(log.judge(&empty, 0, Standing::default()), Fate::Goes);
         log.last_batches.insert(9, LastBatch { last_offset: Some(11), epoch: 0 });
-        assert_eq!(check_stored(&becomes(log.judge(&batch, 0, Standing::default()))).unwrap().last_sequence(), 1);
+        assert_eq!(
+            check_stored(&becomes(log.judge(&batch, 0, Standing::default()))).unwrap().last_sequence(),
+            1
+        );
         log.last_batches.insert(9, LastBatch { last_offset: Some(60), epoch: 0 });
         assert_eq!(log.judge(&batch, 0, Standing::default()), Fate::Goes);
     }
@@ -289,7 +291,7 @@ mod tests {
             keys: &log.keys,
             end: 100,
             now_ms: 2000,
-            delete_retention_ms: 50,
+            horizon_ms: 2050,
             decompressed_max: 1 << 20,
             last_batches: &log.last_batches,
             aborted: &log.aborted,

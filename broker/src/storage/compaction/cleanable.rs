@@ -4,10 +4,10 @@ use crate::storage::error::ReadError;
 use crate::storage::view::LogView;
 
 /// How a topic is compacted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CompactionPolicy {
-    /// Dirty bytes in a million from which a log is compacted (`min.cleanable.dirty.ratio`).
-    pub min_dirty_millionths: u32,
+    /// The dirty part of a log above which it is compacted (`min.cleanable.dirty.ratio`).
+    pub min_dirty_ratio: f64,
     /// A record younger than this stays where it is, ms (`min.compaction.lag.ms`).
     pub min_lag_ms: i64,
     /// A log with an older dirty record is compacted however few there are, ms (`max.compaction.lag.ms`).
@@ -36,18 +36,20 @@ pub struct Cleanable {
 }
 
 impl Cleanable {
-    /// Dirty bytes in a million.
+    /// The dirty part of all that could be compacted, 0 to 1.
     #[must_use]
-    pub fn dirty_millionths(&self) -> u32 {
-        let all = u128::from(self.clean_bytes) + u128::from(self.dirty_bytes);
-        let millionths = (u128::from(self.dirty_bytes) * 1_000_000).checked_div(all).unwrap_or(0);
-        u32::try_from(millionths).unwrap_or(1_000_000)
+    pub fn dirty_ratio(&self) -> f64 {
+        let all = self.clean_bytes.saturating_add(self.dirty_bytes);
+        // Exact as far as 32 bits go.
+        let shift = 32_u32.saturating_sub(all.leading_zeros());
+        let scaled = |bytes: u64| f64::from(u32::try_from(bytes >> shift).unwrap_or(u32::MAX));
+        if all == 0 { 0.0 } else { scaled(self.dirty_bytes) / scaled(all) }
     }
 
     /// Whether it is worth it.
     #[must_use]
     pub fn is_worth_it(&self, policy: &CompactionPolicy) -> bool {
-        0 < self.dirty_bytes && (self.is_due || policy.min_dirty_millionths < self.dirty_millionths())
+        0 < self.dirty_bytes && (self.is_due || policy.min_dirty_ratio < self.dirty_ratio())
     }
 }
 
@@ -85,8 +87,7 @@ impl LogView {
                 break;
             }
             // Of what is clean nobody asks the time.
-            let summary =
-                if first_dirty < next.base_offset() { Some(segment.summary()?) } else { None };
+            let summary = if first_dirty < next.base_offset() { Some(segment.summary()?) } else { None };
             segments.push(Facts {
                 base_offset: segment.base_offset(),
                 end_offset: next.base_offset(),
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     const POLICY: CompactionPolicy = CompactionPolicy {
-        min_dirty_millionths: 500_000,
+        min_dirty_ratio: 0.5,
         min_lag_ms: 0,
         max_lag_ms: i64::MAX,
         delete_retention_ms: 0,
@@ -156,14 +157,22 @@ mod tests {
         assert!(all.is_worth_it(&POLICY));
         let half = decide(&log, 10, &POLICY, 1000);
         assert_eq!((half.end, half.dirty_bytes, half.clean_bytes), (30, 100, 100));
-        assert_eq!(half.dirty_millionths(), 500_000);
+        assert!((half.dirty_ratio() - 0.5).abs() < 1e-9);
         assert!(!half.is_worth_it(&POLICY), "it takes more than the ratio");
         // A segment that was compacted in part is both.
         let part = decide(&log, 15, &POLICY, 1000);
         assert_eq!((part.dirty_bytes, part.clean_bytes), (100, 140));
         let none = decide(&log, 30, &POLICY, 1000);
         assert_eq!((none.end, none.dirty_bytes), (30, 0));
-        assert!(!none.is_worth_it(&CompactionPolicy { min_dirty_millionths: 0, ..POLICY }));
+        assert!(!none.is_worth_it(&CompactionPolicy { min_dirty_ratio: 0.0, ..POLICY }));
+    }
+
+    #[test]
+    fn the_ratio_of_large_logs_is_one() {
+        let log = facts(&[(0, 10, 3 << 40, 50), (10, 20, 1 << 40, 60)]);
+        let quarter = decide(&log, 10, &POLICY, 1000);
+        assert!((quarter.dirty_ratio() - 0.25).abs() < 1e-6);
+        assert!(decide(&[], 0, &POLICY, 0).dirty_ratio() < 1e-9);
     }
 
     #[test]
@@ -183,6 +192,6 @@ mod tests {
         assert!(decide(&log, 0, &policy, 351).is_due);
         assert!(!decide(&log, 10, &policy, 900).is_due);
         let due = decide(&log, 10, &policy, 901);
-        assert!(due.is_due && due.is_worth_it(&policy) && due.dirty_millionths() < 500_000);
+        assert!(due.is_due && due.is_worth_it(&policy) && due.dirty_ratio() < 0.5);
     }
 }

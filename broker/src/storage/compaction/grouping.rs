@@ -111,11 +111,15 @@ mod tests {
 
     #[test]
     fn groups_are_as_large_as_the_limits_allow() {
-        let log = [weight(0, 40), weight(10, 60), weight(20, 1), weight(30, 200), weight(40, 0), weight(50, 100)];
+        let log =
+            [weight(0, 40), weight(10, 60), weight(20, 1), weight(30, 200), weight(40, 0), weight(50, 100)];
         assert_eq!(ranges(&log, LIMITS), [0..2, 2..3, 3..4, 4..6]);
         let index = Weight { offset_index_bytes: 50, ..weight(0, 1) };
         assert_eq!(ranges(&[index, Weight { offset_index_bytes: 30, ..weight(10, 1) }], LIMITS), [0..2]);
-        assert_eq!(ranges(&[index, Weight { offset_index_bytes: 31, ..weight(10, 1) }], LIMITS), [0..1, 1..2]);
+        assert_eq!(
+            ranges(&[index, Weight { offset_index_bytes: 31, ..weight(10, 1) }], LIMITS),
+            [0..1, 1..2]
+        );
         assert!(ranges(&[], LIMITS).is_empty());
     }
 

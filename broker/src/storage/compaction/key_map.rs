@@ -38,6 +38,7 @@ pub struct KeyMap {
     hashers: [RandomState; 2],
     shards: Vec<Shard>,
     shard_slots_max: usize,
+    load_percent: usize,
     len: usize,
 }
 
@@ -49,14 +50,17 @@ struct Shard {
 }
 
 impl KeyMap {
-    /// Takes at most `bytes_max`, or [`BYTES_MIN`] if that is more; memory as it is needed.
+    /// Takes at most `bytes_max`, or [`BYTES_MIN`] if that is more, memory as it is needed; and of that as much as `load_factor` says, but
+    /// no more than nineteen parts in twenty, for a search ends at an empty slot.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub fn new(bytes_max: usize, load_factor: f64) -> Self {
+        let load_percent = (1..=95_u8).rev().find(|percent| f64::from(*percent) / 100.0 <= load_factor);
         let shard_slots_max = (bytes_max / SLOT_BYTES / (SHARDS + 1)).max(SHARD_SLOTS_MIN);
         Self {
             hashers: [RandomState::new(), RandomState::new()],
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             shard_slots_max,
+            load_percent: load_percent.unwrap_or(1).into(),
             len: 0,
         }
     }
@@ -83,9 +87,9 @@ impl KeyMap {
     /// Notes an offset, which is not negative, unless a larger one is known; false if there is no room for one more key.
     #[must_use]
     pub fn put(&mut self, key: KeyHash, offset: i64) -> bool {
-        let shard_slots_max = self.shard_slots_max;
+        let (shard_slots_max, load_percent) = (self.shard_slots_max, self.load_percent);
         let shard = &mut self.shards[shard_of(key)];
-        if shard.is_crowded() && !shard.grow(shard_slots_max) && shard.find(key).is_none() {
+        if shard.is_crowded(load_percent) && !shard.grow(shard_slots_max) && shard.find(key).is_none() {
             return false;
         }
         self.len += usize::from(shard.put(key, offset.unsigned_abs() + 1));
@@ -106,9 +110,9 @@ fn shard_of(key: KeyHash) -> usize {
 }
 
 impl Shard {
-    /// Nine slots in ten are taken (Kafka's `log.cleaner.io.buffer.load.factor`).
-    fn is_crowded(&self) -> bool {
-        self.slots.len() * 9 <= (self.len + 1) * 10
+    /// Whether one more would be too many.
+    fn is_crowded(&self, load_percent: usize) -> bool {
+        self.slots.len() * load_percent < (self.len + 1) * 100
     }
 
     /// Twice the slots, within the limit; false if there are that many already.
@@ -179,7 +183,7 @@ mod tests {
 
     #[test]
     fn it_knows_what_a_map_knows() {
-        let mut map = KeyMap::new(64 << 20);
+        let mut map = KeyMap::new(64 << 20, 0.9);
         let mut model = HashMap::new();
         for offset in 0..100_000_i64 {
             let key = (offset * 7919 % 31_000).to_be_bytes();
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn a_full_map_says_so_and_stays_right() {
         let bytes_max = 1 << 20;
-        let mut map = KeyMap::new(bytes_max);
+        let mut map = KeyMap::new(bytes_max, 0.9);
         let mut held = 0;
         while {
             let hash = map.hash(&i64::to_be_bytes(held));
@@ -222,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_holds_some_keys() {
-        let mut map = KeyMap::new(0);
+        let mut map = KeyMap::new(0, 0.9);
         let hash = map.hash(b"a");
         assert!(map.put(hash, 0));
         assert_eq!((map.get(hash), map.len()), (Some(0), 1));

@@ -29,6 +29,8 @@ pub struct KeyPass<'a> {
     pub end: i64,
     /// Memory for keys, bytes.
     pub key_bytes_max: usize,
+    /// How full that may become.
+    pub load_factor: f64,
     /// Most that a batch is decompressed to.
     pub decompressed_max: usize,
     /// How fast.
@@ -64,7 +66,7 @@ impl KeyPass<'_> {
     /// [`CompactionError::Read`], [`CompactionError::KeysTooMany`], [`CompactionError::Stopped`].
     pub fn run(self) -> Result<DirtyKeys, CompactionError> {
         let found = DirtyKeys {
-            keys: KeyMap::new(self.key_bytes_max),
+            keys: KeyMap::new(self.key_bytes_max, self.load_factor),
             aborted: AbortedTransactions::default(),
             end: self.end,
             bytes_read: 0,
@@ -80,7 +82,11 @@ impl KeyPass<'_> {
         let undecided = reading.pending.first_offset().unwrap_or(i64::MAX);
         let end = reading.found.end.min(undecided);
         if end <= self.start {
-            return Err(CompactionError::KeysTooMany { bytes: self.key_bytes_max, offset: end });
+            let is_full = reading.found.end < self.end;
+            return Err(match is_full {
+                true => CompactionError::KeysTooMany { bytes: self.key_bytes_max, offset: end },
+                false => CompactionError::Undecided { offset: end },
+            });
         }
         Ok(DirtyKeys { end, ..reading.found })
     }

@@ -43,11 +43,19 @@ pub enum CompactionError {
     #[error(transparent)]
     Full(StorageError),
     /// The key map has no room for the keys of a single transaction or batch.
-    #[error("{bytes} bytes for keys do not hold those behind offset {offset}; raise log.cleaner.dedupe.buffer.size")]
+    #[error(
+        "{bytes} bytes for keys do not hold those behind offset {offset}; raise log.cleaner.dedupe.buffer.size"
+    )]
     KeysTooMany {
         /// The limit.
         bytes: usize,
         /// Where it got stuck.
+        offset: i64,
+    },
+    /// A transaction has not ended, and nobody knows whether its records count.
+    #[error("the transaction that begins at offset {offset} has not ended")]
+    Undecided {
+        /// Where it begins.
         offset: i64,
     },
     /// A segment that was replaced could not be removed. The next start does it.

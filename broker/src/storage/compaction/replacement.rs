@@ -186,7 +186,10 @@ fn finish_one(
                 path: cleaned,
                 position: size,
                 offset: base_offset,
-                reason: format!("{} of its bytes were durable, {size} are there; {WAY_OUT}", replacement.size),
+                reason: format!(
+                    "{} of its bytes were durable, {size} are there; {WAY_OUT}",
+                    replacement.size
+                ),
             });
         }
         fs.rename(&cleaned, &log).map_err(|source| StorageError::io(&cleaned, "rename", source))?;

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn keys_count_once_their_transaction_is_committed() {
-        let map = KeyMap::new(0);
+        let map = KeyMap::new(0, 0.9);
         let (key, other) = (map.hash(b"a"), map.hash(b"b"));
         let (mut pending, mut aborted) = (PendingKeys::default(), AbortedTransactions::default());
         pending.begin(&header(1, 10, 0x10));
