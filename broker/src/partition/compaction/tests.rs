@@ -179,7 +179,7 @@ impl Life {
 
     /// All records as readers see them.
     fn read(&self) -> Vec<Entry> {
-        self.batches().iter().flat_map(|batch| entries(batch)).collect()
+        self.batches().iter().flat_map(entries).collect()
     }
 
     /// All batches, each read on its own.

@@ -26,6 +26,9 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Bytes after which what was written is synced.
 const SYNC_BYTES: u64 = 8 << 20;
 
+/// Creates a file.
+pub type Create<'a> = dyn Fn(&Path) -> Result<Arc<dyn StoredFile>, CompactionError> + 'a;
+
 /// How a group is written anew.
 pub struct Rewriting<'a> {
     /// The group.
@@ -33,7 +36,7 @@ pub struct Rewriting<'a> {
     /// How fast.
     pub pace: &'a dyn Pace,
     /// Creates the file, if the log still exists.
-    pub create: &'a dyn Fn(&Path) -> Result<Arc<dyn StoredFile>, CompactionError>,
+    pub create: &'a Create<'a>,
 }
 
 /// A segment that is written, durable, and in nobody's place yet.
