@@ -270,6 +270,11 @@ impl Roster {
         self.pending.contains_key(id)
     }
 
+    /// Whether any id is expected back.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Expects this id no longer; whether it was expected.
     pub fn remove_pending(&mut self, id: &str) -> bool {
         self.pending.remove(id).is_some()
