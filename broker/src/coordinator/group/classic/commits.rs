@@ -45,7 +45,11 @@ impl ClassicGroup {
     /// # Errors
     /// `NON_EMPTY_GROUP` if the group has members and it is not known what they read.
     pub fn check_offset_delete(&self) -> Result<(), ErrorCode> {
-        if self.state == State::Empty || self.has_consumers() { Ok(()) } else { Err(ErrorCode::NonEmptyGroup) }
+        if self.state == State::Empty || self.has_consumers() {
+            Ok(())
+        } else {
+            Err(ErrorCode::NonEmptyGroup)
+        }
     }
 
     /// Whether a member reads this topic, as far as it can be told; without telling, consumers read every one.
@@ -58,7 +62,9 @@ impl ClassicGroup {
     #[must_use]
     pub fn retention_base_ms(&self, commit_timestamp_ms: i64) -> Option<i64> {
         match self.state {
-            State::Empty if self.protocol_type.is_some() && 0 <= self.state_since_ms => Some(self.state_since_ms),
+            State::Empty if self.protocol_type.is_some() && 0 <= self.state_since_ms => {
+                Some(self.state_since_ms)
+            }
             State::Empty => Some(commit_timestamp_ms),
             // Of topics that nobody reads any more.
             State::Stable if self.has_consumers() && self.subscribed.is_some() => Some(commit_timestamp_ms),
