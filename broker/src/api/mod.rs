@@ -43,7 +43,7 @@ mod refusal;
 mod session;
 mod sync_group;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
