@@ -31,7 +31,7 @@ pub enum Kind {
     /// Offsets only, or nothing at all: nobody is a member.
     Simple,
     /// Of the classic protocol.
-    Classic(ClassicGroup),
+    Classic(Box<ClassicGroup>),
     /// Of the consumer protocol (KIP-848).
     Consumer(ConsumerGroup),
     /// A share group (KIP-932).

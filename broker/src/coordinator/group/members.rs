@@ -85,7 +85,7 @@ impl Group {
     }
 
     fn become_classic(&mut self, classic: ClassicGroup) {
-        *self.kind_mut() = Kind::Classic(classic);
+        *self.kind_mut() = Kind::Classic(Box::new(classic));
         self.drop_blank();
     }
 }

@@ -156,7 +156,7 @@ impl ClassicGroup {
         let new_id = join.fresh_id(env);
         if let Some(instance_id) = &join.instance_id {
             return match self.roster.of_instance(instance_id).cloned() {
-                Some(old_id) => self.replace_static_member(join, &old_id, new_id, env, fx),
+                Some(old_id) => self.replace_static_member(join, &old_id, &new_id, env, fx),
                 None => self.add_member(join, new_id, env, fx),
             };
         }

@@ -99,8 +99,8 @@ impl ClassicGroup {
 
     /// A stable group of the protocol type `consumer` with these members and their assignments, as a group of another kind
     /// leaves it. Sessions begin now.
-    pub fn of_consumers(id: Arc<str>, generation: i32, members: Vec<Member>, env: &Env<'_>) -> Self {
-        let mut group = Self::new(&id);
+    pub fn of_consumers(id: &Arc<str>, generation: i32, members: Vec<Member>, env: &Env<'_>) -> Self {
+        let mut group = Self::new(id);
         group.state_since_ms = env.now.wall_ms;
         group.generation = generation;
         group.protocol_type = Some(CONSUMER_PROTOCOL_TYPE.to_owned());
