@@ -41,7 +41,8 @@ impl KafkaJars {
     /// The command that runs a class of Kafka's or of our programs.
     pub fn java(&self, main: &str) -> Command {
         let mut command = Command::new("java");
-        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+        command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp"]);
         command.arg(format!("{}:{}", self.classes.display(), self.jars.join("*").display())).arg(main);
         command
     }
@@ -51,8 +52,16 @@ impl KafkaJars {
     /// # Errors
     /// With all output if it fails.
     pub fn data(&self, bootstrap: &str, commands: &[&str]) -> Result<String, String> {
-        let mut command = self.java("KafkaData");
-        command.arg(bootstrap).args(commands);
+        self.run("KafkaData", &[&[bootstrap], commands].concat())
+    }
+
+    /// Runs a class of our programs to its end; what it prints.
+    ///
+    /// # Errors
+    /// With all output if it fails.
+    pub fn run(&self, main: &str, arguments: &[&str]) -> Result<String, String> {
+        let mut command = self.java(main);
+        command.args(arguments);
         run(&mut command)
     }
 }
