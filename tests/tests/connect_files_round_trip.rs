@@ -26,7 +26,8 @@ fn lines_go_from_file_to_file() {
     conformance::run(client, |report| {
         let jars = workshop::jars("kafka-connect", VERSION)?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut broker = Broker::start(BrokerOptions::with_args(["--set", "group.initial.rebalance.delay.ms=0"]));
+        let mut broker =
+            Broker::start(BrokerOptions::with_args(["--set", "group.initial.rebalance.delay.ms=0"]));
         let connect = Connect::prepare(jars, folder.path(), &broker.bootstrap())?;
         let lines = lines()?;
         let (first, rest) = lines.split_at(LINES / 3);
@@ -37,7 +38,10 @@ fn lines_go_from_file_to_file() {
         report.check("it stops", connect.stop(&mut run));
         connect.append(second)?;
         run = connect.start()?;
-        report.check("the next, after a restart of Connect", connect.wait_for(&mut run, &lines[..2 * LINES / 3]));
+        report.check(
+            "the next, after a restart of Connect",
+            connect.wait_for(&mut run, &lines[..2 * LINES / 3]),
+        );
         broker.restart_on_same_port();
         connect.append(third)?;
         report.check("all, after a kill of the broker", connect.wait_for(&mut run, &lines));

@@ -21,7 +21,8 @@ fn a_streams_application_counts_every_line_once() {
     let client = Client { name: "Kafka Streams", tools: &["java", "javac", "mvn"] };
     conformance::run(client, |report| {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut broker = Broker::start(BrokerOptions::with_args(["--set", "group.initial.rebalance.delay.ms=0"]));
+        let mut broker =
+            Broker::start(BrokerOptions::with_args(["--set", "group.initial.rebalance.delay.ms=0"]));
         let application = Application {
             jars: KafkaJars::install()?,
             bootstrap: broker.bootstrap(),
