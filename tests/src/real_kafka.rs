@@ -138,6 +138,15 @@ impl RealKafka {
         Ok(())
     }
 
+    /// Starts it and waits until it answers, for what does not wait by itself.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn start_and_wait(&mut self) -> Result<(), String> {
+        self.start()?;
+        self.data(&["ready"]).map(drop)
+    }
+
     /// Runs `KafkaData` against it; what it prints.
     ///
     /// # Errors

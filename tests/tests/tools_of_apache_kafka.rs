@@ -31,6 +31,9 @@ fn apaches_tools_print_of_sendlog_what_they_print_of_kafka() {
         let theirs = Run::start(&jars, kafka.bootstrap(), &files.path().join("kafka"))?;
         let ours = Run::start(&jars, &broker.bootstrap(), &files.path().join("sendlog"))?;
         let (theirs, ours) = (theirs.finish()?, ours.finish()?);
+        for (name, steps) in [("tools-kafka", &theirs), ("tools-sendlog", &ours)] {
+            transcript::keep(name, steps).map_err(|error| error.to_string())?;
+        }
         let listed = listed::table(DOCUMENT, "differences: tools")?;
         report.check("the same is printed", compare(&theirs, &ours, &listed));
         kafka.stop()?;

@@ -3,7 +3,10 @@
 //! A difference that is not listed is a failure, and so is a listed one that does not occur.
 
 pub mod listed;
+pub mod requests;
+pub mod session;
 pub mod transcript;
+pub mod values;
 
 use std::collections::BTreeMap;
 
