@@ -42,6 +42,8 @@ const VARYING: &[&str] = &[
 pub enum Versions {
     /// Each of them.
     All,
+    /// This one and later ones.
+    From(i16),
     /// The nearest to this one.
     Near(i16),
     /// The last.
@@ -70,6 +72,13 @@ impl Exchange {
     pub fn new(key: ApiKey, name: &str, body: Value) -> Self {
         let name = format!("{} {name}", key.name());
         Self { name, key, versions: Versions::All, body, save: None, is_settling: false }
+    }
+
+    /// In this version and later ones only.
+    #[must_use]
+    pub fn from(mut self, version: i16) -> Self {
+        self.versions = Versions::From(version);
+        self
     }
 
     /// In the nearest version to this one only.
@@ -220,6 +229,7 @@ fn versions(exchange: &Exchange, [one, other]: [&Served; 2]) -> Vec<i16> {
     match exchange.versions {
         _ if last < first => Vec::new(),
         Versions::All => (first..=last).collect(),
+        Versions::From(version) => (first.max(version)..=last).collect(),
         Versions::Near(version) => vec![version.clamp(first, last)],
         Versions::Last => vec![last],
     }

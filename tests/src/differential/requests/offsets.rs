@@ -177,6 +177,15 @@ fn producers() -> Vec<Exchange> {
         ),
         Exchange::new(
             InitProducerId,
+            "the first",
+            json!({
+                "transaction_timeout_ms": 60_000, "producer_id": -1, "producer_epoch": -1,
+            }),
+        )
+        .last()
+        .settling(),
+        Exchange::new(
+            InitProducerId,
             "without a transaction",
             json!({
                 "transaction_timeout_ms": 60_000, "producer_id": -1, "producer_epoch": -1,

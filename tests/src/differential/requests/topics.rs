@@ -63,7 +63,6 @@ pub fn script() -> Vec<Exchange> {
         create("assigned with a gap", &json!([assigned("none", &[(0, &[1]), (2, &[1])])])),
         create("assigned one broker twice", &json!([assigned("none", &[(0, &[1, 1])])])),
         create("assigned one partition twice", &json!([assigned("none", &[(0, &[1]), (0, &[1])])])),
-        create("an internal topic", &json!([topic("__consumer_offsets", 1, 1)])).last(),
         create(
             "settings",
             &json!([configured(
@@ -105,7 +104,7 @@ fn metadata() -> Vec<Exchange> {
             "include_topic_authorized_operations": true, "include_cluster_authorized_operations": true,
         })),
         Exchange::new(Metadata, "of no topic", json!({"topics": [], "allow_auto_topic_creation": false})).near(4),
-        Exchange::new(Metadata, "unknown", json!({"topics": [{"name": "nowhere"}, {"name": "a/b"}], "allow_auto_topic_creation": false})),
+        Exchange::new(Metadata, "unknown", json!({"topics": [{"name": "nowhere"}, {"name": "a/b"}], "allow_auto_topic_creation": false})).from(4),
         Exchange::new(Metadata, "twice", json!({"topics": [{"name": "one"}, {"name": "one"}], "allow_auto_topic_creation": false})),
         Exchange::new(Metadata, "by id", json!({
             "topics": [{"topic_id": "$one_id"}, {"topic_id": NO_TOPIC}], "allow_auto_topic_creation": false,
