@@ -107,10 +107,6 @@ impl Catalog {
             for id in results.iter_mut().flatten() {
                 *id = Uuid::nil();
             }
-        } else {
-            for topic in added.iter().filter(|topic| topic.config.cleanup.compact) {
-                warn_of_compaction(&topic.name);
-            }
         }
         refuse_all_on(saved, results)
     }
@@ -403,16 +399,6 @@ fn hand_over_config(topic: &Topic, before: Option<&TopicConfig>) {
     for partition in &topic.partitions {
         partition.set_config(Arc::clone(&topic.config));
     }
-    if topic.config.cleanup.compact && before.is_none_or(|before| !before.cleanup.compact) {
-        warn_of_compaction(&topic.name);
-    }
-}
-
-fn warn_of_compaction(topic: &str) {
-    tracing::warn!(
-        topic,
-        "cleanup.policy=compact: every record needs a key; compaction does not run yet, nothing is removed"
-    );
 }
 
 /// The results, or a refusal for each if the catalog could not be written.

@@ -54,7 +54,7 @@ pub struct TopicConfig {
 pub struct CleanupPolicy {
     /// Segments past the retention limits are removed.
     pub delete: bool,
-    /// Records need keys; compaction itself does not run yet.
+    /// The last record of each key is kept, and records need keys.
     pub compact: bool,
 }
 
