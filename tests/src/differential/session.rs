@@ -288,7 +288,7 @@ fn named(element: &Value) -> String {
         "topic",
         "key",
     ];
-    names.iter().find_map(|name| element.get(name)).map(|name| normal(name)).unwrap_or_default()
+    names.iter().find_map(|name| element.get(name)).map(normal).unwrap_or_default()
 }
 
 fn normal(value: &Value) -> String {
