@@ -32,8 +32,11 @@ mod elect_leaders;
 mod error;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
@@ -49,6 +52,7 @@ mod placement;
 mod produce;
 mod refusal;
 mod session;
+mod sync_group;
 #[cfg(test)]
 pub(crate) mod testing;
 
