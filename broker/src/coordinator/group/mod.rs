@@ -13,6 +13,7 @@
 //! start: __consumer_offsets -> load -> group.replay(record) ... -> group.loaded(env)
 //! ```
 
+pub mod assign;
 pub mod effects;
 pub mod env;
 pub mod topics_image;
