@@ -13,7 +13,7 @@ use sendlog_protocol::messages::{
 };
 
 use super::ConsumerGroup;
-use super::embedded::{Subscription, write_assignment};
+use super::embedded::{owned_ids, read_subscription, write_assignment};
 use super::heartbeat::{Update, names};
 use super::member::{ClassicProfile, ClassicProtocol, Member, Profile, State, without_epochs};
 use super::membership::{Place, unknown_instance};
@@ -47,8 +47,8 @@ impl ConsumerGroup {
         }
         let place = self.place(&id, instance_id.as_deref(), instance_id.is_none() || is_unknown, true)?;
         let first = request.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
-        let subscription = Subscription::read(first)?;
-        let reported = subscription.owned_ids(env.topics);
+        let subscription = read_subscription(first)?;
+        let reported = owned_ids(&subscription, env.topics);
         let mut profile = self.profile_before(&place).cloned().unwrap_or_default();
         profile.instance_id = instance_id.or(profile.instance_id);
         profile.rack_id = subscription.rack_id.filter(|rack| !rack.is_empty()).or(profile.rack_id);
@@ -119,9 +119,8 @@ impl ConsumerGroup {
             let message = format!("A new rebalance is triggered in group {}.", self.id);
             return Err(Refused::new(ErrorCode::RebalanceInProgress, message));
         }
-        let version = first.and_then(|first| Subscription::read(first.metadata.clone()).ok()).map(|read| read.version);
-        let assigned = without_epochs(&member.holding.assigned);
-        let assignment = write_assignment(version.unwrap_or(0), &assigned, env.topics);
+        let metadata = first.map(|first| &first.metadata[..]).unwrap_or_default();
+        let assignment = write_assignment(metadata, &without_epochs(&member.holding.assigned), env.topics);
         self.set_deadlines(&id, |deadlines| deadlines.sync_ms = None);
         self.renew_session(&id, env);
         Ok(SyncGroupResponse {

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::JoinGroupRequestProtocol;
 
 use super::ConsumerGroup;
 use super::change::Change;
-use super::embedded::{Assigned, Subscription, write_assignment};
+use super::embedded::{assigned_ids, read_assignment, read_subscription, write_assignment};
 use super::heartbeat::names;
 use super::member::{ClassicProfile, ClassicProtocol, Holding, Profile, owned_since};
 use super::refused::Refused;
@@ -123,10 +124,8 @@ impl ConsumerGroup {
 /// A classic member's profile and assignment; false if the assignment has data that the broker does not understand.
 fn upgraded(member: &ClassicMember, env: &Env<'_>) -> Result<(Profile, Assignment, bool), Refused> {
     let first = member.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
-    let subscription = Subscription::read(first)?;
-    // Nothing at all is assigned to a member that has never been in a whole generation.
-    let assigned =
-        if member.assignment.is_empty() { Assigned::default() } else { Assigned::read(member.assignment.clone())? };
+    let subscription = read_subscription(first)?;
+    let assigned = read_assignment(member.assignment.clone())?;
     let own = |protocol: &JoinGroupRequestProtocol| ClassicProtocol {
         name: protocol.name.clone(),
         metadata: protocol.metadata.clone(),
@@ -146,7 +145,8 @@ fn upgraded(member: &ClassicMember, env: &Env<'_>) -> Result<(Profile, Assignmen
         assignor: None,
         classic: Some(classic),
     };
-    Ok((profile, assigned.ids(env.topics), assigned.user_data.is_empty()))
+    let is_plain = assigned.user_data.as_ref().is_none_or(Bytes::is_empty);
+    Ok((profile, assigned_ids(&assigned, env.topics), is_plain))
 }
 
 fn downgraded(
@@ -160,8 +160,7 @@ fn downgraded(
         name: protocol.name.clone(),
         metadata: protocol.metadata.clone(),
     };
-    let first = classic.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
-    let version = Subscription::read(first).map_or(0, |subscription| subscription.version);
+    let metadata = classic.protocols.first().map(|protocol| &protocol.metadata[..]).unwrap_or_default();
     ClassicMember {
         id: Arc::clone(id),
         instance_id: profile.instance_id.clone(),
@@ -170,7 +169,7 @@ fn downgraded(
         rebalance_timeout_ms: profile.rebalance_timeout_ms,
         session_timeout_ms: classic.session_timeout_ms,
         protocols: classic.protocols.iter().map(own).collect(),
-        assignment: write_assignment(version, target, env.topics),
+        assignment: write_assignment(metadata, target, env.topics),
         is_new: false,
         awaiting_join: None,
         awaiting_sync: None,
