@@ -15,8 +15,8 @@ use sendlog_protocol::messages::{
 use super::ConsumerGroup;
 use super::embedded::{owned_ids, read_subscription, write_assignment};
 use super::heartbeat::{Update, names};
-use super::member::{ClassicProfile, ClassicProtocol, Member, Profile, State, without_epochs};
-use super::membership::{Place, unknown_instance};
+use super::member::{ClassicProfile, ClassicProtocol, Member, State, without_epochs};
+use super::membership::unknown_instance;
 use super::refused::Refused;
 use crate::coordinator::group::classic::Joiner;
 use crate::coordinator::group::{Effects, Env};

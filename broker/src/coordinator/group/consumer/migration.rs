@@ -58,7 +58,7 @@ impl ConsumerGroup {
         let generation = classic.generation();
         classic.refuse_waiting(ErrorCode::RebalanceInProgress, fx);
         fx.records.extend(classic.tombstones());
-        let mut group = Self::new(Arc::clone(classic.id()));
+        let mut group = Self::new(classic.id());
         group.take_over(generation, changes, env, fx);
         tracing::info!(group = %group.id, "the classic group is now one of the consumer protocol");
         Ok(group)

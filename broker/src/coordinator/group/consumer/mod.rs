@@ -89,8 +89,8 @@ struct Seen {
 impl ConsumerGroup {
     /// A group without members.
     #[must_use]
-    pub fn new(id: Arc<str>) -> Self {
-        Self { id, ..Self::default() }
+    pub fn new(id: &Arc<str>) -> Self {
+        Self { id: Arc::clone(id), ..Self::default() }
     }
 
     /// Takes over a record of the log.
