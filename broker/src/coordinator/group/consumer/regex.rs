@@ -34,11 +34,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, Refused> {
 }
 
 fn build(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .octal(true)
-        .size_limit(PROGRAM_BYTES_MAX)
-        .dfa_size_limit(PROGRAM_BYTES_MAX)
-        .build()
+    RegexBuilder::new(pattern).size_limit(PROGRAM_BYTES_MAX).dfa_size_limit(PROGRAM_BYTES_MAX).build()
 }
 
 fn refused(pattern: &str, problem: &str) -> Refused {
