@@ -57,6 +57,8 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::OffsetDelete, super::offset_delete::VERSIONS),
         api(ApiKey::DescribeCluster, super::describe_cluster::VERSIONS),
         api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
+        api(ApiKey::ConsumerGroupHeartbeat, super::consumer_group_heartbeat::VERSIONS),
+        api(ApiKey::ConsumerGroupDescribe, super::consumer_group_describe::VERSIONS),
     ];
     SERVED
 }

@@ -121,7 +121,6 @@ macro_rules! serve {
 }
 
 /// The same for APIs that want to know who calls.
-#[expect(unused_macros, reason = "the APIs of members follow")]
 macro_rules! serve_caller {
     ($context:expr, $session:expr, $incoming:expr, $handler:ident) => {{
         let request = $incoming.decode()?;
@@ -164,6 +163,10 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::OffsetDelete => serve!(context, session, incoming, offset_delete),
         ApiKey::DescribeCluster => serve!(context, session, incoming, describe_cluster),
         ApiKey::DescribeProducers => serve!(context, session, incoming, describe_producers),
+        ApiKey::ConsumerGroupHeartbeat => {
+            serve_caller!(context, session, incoming, consumer_group_heartbeat)
+        }
+        ApiKey::ConsumerGroupDescribe => serve!(context, session, incoming, consumer_group_describe),
         ApiKey::ApiVersions => api_versions(context, session, incoming),
         // The codec knows more APIs than are served; `answer` lets none of those through.
         _ => Err(Close::Unsupported { key: incoming.header.api_key, version: incoming.header.api_version }),

@@ -20,6 +20,7 @@ pub mod classic;
 pub mod commit;
 pub mod commits;
 pub mod consumer;
+mod consumers;
 pub mod coordinator;
 pub mod effects;
 pub mod env;

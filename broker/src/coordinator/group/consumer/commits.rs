@@ -4,7 +4,7 @@ use sendlog_protocol::error_code::ErrorCode;
 use uuid::Uuid;
 
 use super::ConsumerGroup;
-use super::member::{Holding, Member};
+use super::member::Member;
 use crate::coordinator::group::Env;
 use crate::coordinator::group::commit::CommitCheck;
 
@@ -36,7 +36,7 @@ impl ConsumerGroup {
     pub fn check_commit_of(
         &self,
         commit: &CommitCheck<'_>,
-        topic: Option<Uuid>,
+        topic_id: Uuid,
         partition: i32,
     ) -> Result<(), ErrorCode> {
         let Some(member) = self.members.get(commit.member_id) else { return Ok(()) };
@@ -44,7 +44,7 @@ impl ConsumerGroup {
         if received == member.holding.epoch {
             return Ok(());
         }
-        let since = topic.and_then(|topic| Holding::assigned_epoch(&member.holding, topic, partition));
+        let since = member.holding.assigned_epoch(topic_id, partition);
         if since.is_some_and(|since| since <= received) { Ok(()) } else { Err(stale(member)) }
     }
 

@@ -18,6 +18,7 @@ use super::reconcile::{Goal, step};
 use super::refused::Refused;
 use super::regex;
 use super::target::served_assignors;
+use crate::config::Config;
 use crate::coordinator::group::assign::{Assignment, Assignor};
 use crate::coordinator::group::{Effects, Env};
 
@@ -55,7 +56,7 @@ pub(super) struct Updated {
 ///
 /// # Errors
 /// `INVALID_REQUEST`, `UNSUPPORTED_ASSIGNOR`.
-pub fn check(request: &ConsumerGroupHeartbeatRequest, version: i16, env: &Env<'_>) -> Result<(), Refused> {
+pub fn check(request: &ConsumerGroupHeartbeatRequest, version: i16, config: &Config) -> Result<(), Refused> {
     let epoch = request.member_epoch;
     let must_have_id = OWN_MEMBER_ID_FROM <= version || JOIN_EPOCH < epoch || epoch == LEAVE_EPOCH;
     let is_blank = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
@@ -81,14 +82,14 @@ pub fn check(request: &ConsumerGroupHeartbeatRequest, version: i16, env: &Env<'_
     {
         "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining."
     } else {
-        return check_assignor(request.server_assignor.as_deref(), env);
+        return check_assignor(request.server_assignor.as_deref(), config);
     };
     Err(Refused::invalid(problem))
 }
 
-fn check_assignor(name: Option<&str>, env: &Env<'_>) -> Result<(), Refused> {
+fn check_assignor(name: Option<&str>, config: &Config) -> Result<(), Refused> {
     let Some(name) = name else { return Ok(()) };
-    let served = served_assignors(env);
+    let served = served_assignors(config);
     if Assignor::named(name).is_some_and(|assignor| served.contains(&assignor)) {
         return Ok(());
     }

@@ -49,7 +49,7 @@ use super::{Effects, Env};
 use change::{Change, GroupEpoch, Resolved, TargetEpoch};
 use member::Member;
 
-pub use heartbeat::Caller;
+pub use heartbeat::{Caller, check, refuse};
 pub use refused::Refused;
 
 /// A topic's id and a number.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::ConsumerGroup;
 use super::change::{Change, TargetEpoch};
 use super::pace::assignment_interval_ms;
+use crate::config::Config;
 use crate::coordinator::group::assign::{Assignment, Assignor, PartitionCounts, Subscriber};
 use crate::coordinator::group::{Effects, Env};
 
@@ -68,7 +69,7 @@ impl ConsumerGroup {
 
     /// The assignor that most members ask for; the broker's first one if they do not ask, or for a tie.
     pub(super) fn assignor(&self, env: &Env<'_>) -> Assignor {
-        let served = served_assignors(env);
+        let served = served_assignors(env.config);
         let votes = |assignor: Assignor| {
             let asked = self.members.values().filter_map(|member| member.profile.assignor.as_deref());
             asked.filter(|name| Assignor::named(name) == Some(assignor)).count()
@@ -79,6 +80,6 @@ impl ConsumerGroup {
 }
 
 /// `group.consumer.assignors`.
-pub(super) fn served_assignors(env: &Env<'_>) -> Vec<Assignor> {
-    env.config.groups.consumer.assignors.iter().filter_map(|name| Assignor::named(name)).collect()
+pub(super) fn served_assignors(config: &Config) -> Vec<Assignor> {
+    config.groups.consumer.assignors.iter().filter_map(|name| Assignor::named(name)).collect()
 }

@@ -87,7 +87,7 @@ impl World {
     ) -> Result<ConsumerGroupHeartbeatResponse, Refused> {
         let stored = self.log.len();
         let answer = self.event(|group, env, fx| {
-            check(request, 1, env)?;
+            check(request, 1, env.config)?;
             group.heartbeat(request.clone(), CALLER, env, fx)
         });
         if answer.is_err() {

@@ -150,7 +150,7 @@ fn a_client_of_version_0_is_given_an_id() {
     let mut world = World::new(&[("t", 1)], &[]);
     let request = ConsumerGroupHeartbeatRequest { member_id: String::new(), ..join("", &["t"]) };
     let joined = world.event(|group, env, fx| {
-        check(&request, 0, env).unwrap();
+        check(&request, 0, env.config).unwrap();
         group.heartbeat(request.clone(), CALLER, env, fx).unwrap()
     });
     let id = joined.member_id.unwrap();
@@ -374,9 +374,9 @@ fn commits_are_taken_of_members_for_what_they_hold() {
     // Behind by an epoch, it may commit what it has had all along.
     let kept = *keeps[&topic].first().unwrap();
     let given = (0..4).find(|partition| !keeps[&topic].contains(partition)).unwrap();
-    assert_eq!(world.group.check_commit_of(&of(1), Some(topic), kept), Ok(()));
-    assert_eq!(world.group.check_commit_of(&of(0), Some(topic), kept), Err(ErrorCode::StaleMemberEpoch));
-    assert_eq!(world.group.check_commit_of(&of(1), Some(topic), given), Err(ErrorCode::StaleMemberEpoch));
+    assert_eq!(world.group.check_commit_of(&of(1), topic, kept), Ok(()));
+    assert_eq!(world.group.check_commit_of(&of(0), topic, kept), Err(ErrorCode::StaleMemberEpoch));
+    assert_eq!(world.group.check_commit_of(&of(1), topic, given), Err(ErrorCode::StaleMemberEpoch));
     assert_eq!(world.group.check_fetch(None, -1), Ok(()));
     assert_eq!(world.group.check_fetch(Some("a"), 2), Ok(()));
     assert_eq!(world.group.check_fetch(Some("a"), 1), Err(ErrorCode::StaleMemberEpoch));
