@@ -21,11 +21,14 @@ pub(super) async fn handle(
     _version: i16,
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
-    let authorized_operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+    let authorized_operations =
+        if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
-        let described =
-            context.groups.run(&group_id, Meet::Existing, |group, env, _fx| group.describe_consumers(env)).await;
+        let described = context
+            .groups
+            .run(&group_id, Meet::Existing, |group, env, _fx| group.describe_consumers(env))
+            .await;
         groups.push(match described {
             Ok(Ok(group)) => ConsumerGroupDescribedGroup { authorized_operations, ..group },
             Ok(Err(refused)) => refuse(group_id, refused.code, refused.message),

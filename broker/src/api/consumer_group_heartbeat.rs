@@ -38,8 +38,10 @@ pub(super) async fn handle(
     let host = caller.host();
     let from = consumer::Caller { client_id: caller.client_id, client_host: &host };
     let group_id = request.group_id.clone();
-    let answer =
-        context.groups.run(&group_id, meet, |group, env, fx| group.consumer_heartbeat(request, from, env, fx)).await;
+    let answer = context
+        .groups
+        .run(&group_id, meet, |group, env, fx| group.consumer_heartbeat(request, from, env, fx))
+        .await;
     answer.unwrap_or_else(|failure| {
         let message = match &failure {
             CoordinatorError::UnknownGroup => format!("Group {group_id} not found."),
@@ -65,7 +67,10 @@ mod tests {
         }
     }
 
-    async fn ask(fixture: &Fixture, request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+    async fn ask(
+        fixture: &Fixture,
+        request: ConsumerGroupHeartbeatRequest,
+    ) -> ConsumerGroupHeartbeatResponse {
         let caller = Caller { session: &fixture.session, client_id: "c" };
         handle(&fixture.context, &caller, 1, request).await
     }
@@ -99,7 +104,8 @@ mod tests {
         let nonsense = ConsumerGroupHeartbeatRequest { member_epoch: -9, ..join("g") };
         assert_eq!(ask(&fixture, nonsense).await.error_code, ErrorCode::InvalidRequest.code());
         let regex = Some("(".to_owned());
-        let refused = ask(&fixture, ConsumerGroupHeartbeatRequest { subscribed_topic_regex: regex, ..join("g") }).await;
+        let refused =
+            ask(&fixture, ConsumerGroupHeartbeatRequest { subscribed_topic_regex: regex, ..join("g") }).await;
         assert_eq!(refused.error_code, ErrorCode::InvalidRegularExpression.code());
         assert!(fixture.context.groups.list().unwrap().is_empty(), "nothing was made");
     }

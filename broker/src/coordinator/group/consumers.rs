@@ -4,9 +4,9 @@
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    ConsumerGroupDescribedGroup, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
-    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, SyncGroupRequest,
-    SyncGroupResponse,
+    ConsumerGroupDescribedGroup, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
 
 use super::classic::Joiner;
@@ -101,11 +101,17 @@ impl Group {
     ) -> JoinGroupResponse {
         let member_id = request.member_id.clone();
         let answer = match self.kind_mut() {
-            Kind::Consumer(group) => group.join_classic(request, joiner, env, fx).map_err(|refused| refused.code),
+            Kind::Consumer(group) => {
+                group.join_classic(request, joiner, env, fx).map_err(|refused| refused.code)
+            }
             Kind::Simple | Kind::Classic(_) | Kind::Share(_) => Err(ErrorCode::InconsistentGroupProtocol),
         };
         self.settle_protocol(env, fx);
-        answer.unwrap_or_else(|code| JoinGroupResponse { error_code: code.code(), member_id, ..Default::default() })
+        answer.unwrap_or_else(|code| JoinGroupResponse {
+            error_code: code.code(),
+            member_id,
+            ..Default::default()
+        })
     }
 
     /// SyncGroup to a consumer group.
@@ -118,7 +124,11 @@ impl Group {
     }
 
     /// Heartbeat to a consumer group.
-    pub(super) fn classic_heartbeat(&mut self, request: &HeartbeatRequest, env: &Env<'_>) -> HeartbeatResponse {
+    pub(super) fn classic_heartbeat(
+        &mut self,
+        request: &HeartbeatRequest,
+        env: &Env<'_>,
+    ) -> HeartbeatResponse {
         let answer = match self.kind_mut() {
             Kind::Consumer(group) => group.heartbeat_classic(request, env).map_err(|refused| refused.code),
             Kind::Simple | Kind::Classic(_) | Kind::Share(_) => Err(ErrorCode::UnknownMemberId),

@@ -161,7 +161,7 @@ impl Group {
             Kind::Simple if !is_vacant => Err(ErrorCode::UnknownMemberId),
             Kind::Simple if commit.version < FIRST_COMMIT_WITH_NOT_FOUND => Err(ErrorCode::IllegalGeneration),
             Kind::Simple => Err(ErrorCode::GroupIdNotFound),
-            Kind::Classic(group) => group.check_commit(commit.member_id, commit.instance_id, commit.generation_or_epoch),
+            Kind::Classic(group) => group.check_commit(commit, env),
             Kind::Consumer(group) => group.check_commit(commit, env),
             // Its offsets are the broker's to keep.
             Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
@@ -188,7 +188,7 @@ impl Group {
     pub fn check_fetch(&self, member_id: Option<&str>, member_epoch: i32) -> Result<(), ErrorCode> {
         match &self.kind {
             Kind::Simple => Ok(()),
-            Kind::Classic(_) => Ok(()),
+            Kind::Classic(group) => group.check_fetch(member_id, member_epoch),
             Kind::Consumer(group) => group.check_fetch(member_id, member_epoch),
             Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
         }
@@ -249,7 +249,7 @@ impl Group {
     pub(super) fn retention_base_ms(&self, commit_timestamp_ms: i64) -> Option<i64> {
         match &self.kind {
             Kind::Simple => Some(commit_timestamp_ms),
-            Kind::Classic(_) => Some(commit_timestamp_ms),
+            Kind::Classic(group) => group.retention_base_ms(commit_timestamp_ms),
             Kind::Consumer(group) => group.retention_base_ms(commit_timestamp_ms),
             Kind::Share(_) => None,
         }

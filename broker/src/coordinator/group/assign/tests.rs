@@ -58,7 +58,10 @@ fn owners(targets: &BTreeMap<String, Assignment>) -> BTreeMap<(Uuid, i32), &str>
 /// Partitions that some member had before and another one has now.
 fn moves(before: &BTreeMap<String, Assignment>, after: &BTreeMap<String, Assignment>) -> usize {
     let now = owners(after);
-    owners(before).iter().filter(|(partition, name)| now.get(*partition).is_some_and(|owner| owner != *name)).count()
+    owners(before)
+        .iter()
+        .filter(|(partition, name)| now.get(*partition).is_some_and(|owner| owner != *name))
+        .count()
 }
 
 fn check_valid(members: &[Member], counts: &PartitionCounts, targets: &BTreeMap<String, Assignment>) {
@@ -67,9 +70,16 @@ fn check_valid(members: &[Member], counts: &PartitionCounts, targets: &BTreeMap<
     let all = counts.iter().filter(|(topic, _)| subscribed.contains(topic));
     let all: BTreeSet<(Uuid, i32)> =
         all.flat_map(|(topic, count)| (0..*count).map(|partition| (*topic, partition))).collect();
-    assert_eq!(owners.keys().copied().collect::<BTreeSet<_>>(), all, "every partition has an owner, and no other");
+    assert_eq!(
+        owners.keys().copied().collect::<BTreeSet<_>>(),
+        all,
+        "every partition has an owner, and no other"
+    );
     for (name, topics) in members {
-        assert!(targets[name].keys().all(|topic| topics.contains(topic)), "{name} owns what it subscribes to");
+        assert!(
+            targets[name].keys().all(|topic| topics.contains(topic)),
+            "{name} owns what it subscribes to"
+        );
     }
 }
 
@@ -86,17 +96,23 @@ fn check_balanced(members: &[Member], targets: &BTreeMap<String, Assignment>) {
 }
 
 /// The fewest moves that equal shares allow: what members have beyond the quotas, the larger quotas given to those with most.
-fn fewest_moves(members: &[Member], counts: &PartitionCounts, before: &BTreeMap<String, Assignment>) -> usize {
+fn fewest_moves(
+    members: &[Member],
+    counts: &PartitionCounts,
+    before: &BTreeMap<String, Assignment>,
+) -> usize {
     let subscribed = &members[0].1;
     let valid = |assignment: &Assignment| -> usize {
         let of = |(topic, partitions): (&Uuid, &BTreeSet<i32>)| {
-            partitions.iter().filter(|partition| subscribed.contains(topic) && **partition < counts[topic]).count()
+            partitions
+                .iter()
+                .filter(|partition| subscribed.contains(topic) && **partition < counts[topic])
+                .count()
         };
         assignment.iter().map(of).sum()
     };
     let total: usize = subscribed.iter().map(|topic| usize::try_from(counts[topic]).unwrap()).sum();
-    let mut kept: Vec<usize> =
-        members.iter().map(|(name, _)| before.get(name).map_or(0, valid)).collect();
+    let mut kept: Vec<usize> = members.iter().map(|(name, _)| before.get(name).map_or(0, valid)).collect();
     kept.sort_unstable_by_key(|kept| std::cmp::Reverse(*kept));
     let quota = |rank| total / members.len() + usize::from(rank < total % members.len());
     kept.iter().enumerate().map(|(rank, kept)| kept.saturating_sub(quota(rank))).sum()
@@ -208,7 +224,8 @@ proptest! {
 fn uniform_moves_only_what_a_new_member_needs() {
     let both = topics(&[0, 1]);
     let counts: PartitionCounts = [(topic(0), 6), (topic(1), 6)].into();
-    let members = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), both.clone())).collect::<Vec<_>>();
+    let members =
+        |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), both.clone())).collect::<Vec<_>>();
     let alone = run(Assignor::Uniform, &members(&["a"]), &counts, &BTreeMap::new());
     let two = run(Assignor::Uniform, &members(&["a", "b"]), &counts, &alone);
     let three = run(Assignor::Uniform, &members(&["a", "b", "c"]), &counts, &two);
@@ -234,9 +251,10 @@ fn range_splits_equal_topics_alike_and_puts_static_members_first() {
     let both = topics(&[0, 1]);
     let counts: PartitionCounts = [(topic(0), 5), (topic(1), 5)].into();
     let none = Assignment::new();
-    let member = |member_id, instance_id| Subscriber { member_id, instance_id, topics: &both, assigned: &none };
-    let targets =
-        Assignor::Range.assign(&[member("a", None), member("z", Some("i2")), member("y", Some("i1"))], &counts);
+    let member =
+        |member_id, instance_id| Subscriber { member_id, instance_id, topics: &both, assigned: &none };
+    let targets = Assignor::Range
+        .assign(&[member("a", None), member("z", Some("i2")), member("y", Some("i1"))], &counts);
     let of = |range: std::ops::Range<i32>| -> Assignment {
         both.iter().map(|topic| (*topic, range.clone().collect())).collect()
     };
@@ -249,7 +267,10 @@ fn a_group_without_members_or_topics_gets_nothing() {
         assert_eq!(Assignor::named(assignor.name()), Some(assignor));
         assert!(assignor.assign(&[], &PartitionCounts::new()).is_empty());
         let members = vec![("a".to_owned(), BTreeSet::new())];
-        assert_eq!(run(assignor, &members, &PartitionCounts::new(), &BTreeMap::new())["a"], Assignment::new());
+        assert_eq!(
+            run(assignor, &members, &PartitionCounts::new(), &BTreeMap::new())["a"],
+            Assignment::new()
+        );
     }
     assert_eq!(Assignor::named("sticky"), None);
 }

@@ -30,7 +30,8 @@ fn keep(members: &[Subscriber<'_>], counts: &PartitionCounts) -> Vec<Assignment>
     let mut kept = Vec::with_capacity(members.len());
     for member in members {
         let mut own = Assignment::new();
-        for (topic, partitions) in member.assigned.iter().filter(|(topic, _)| member.topics.contains(*topic)) {
+        for (topic, partitions) in member.assigned.iter().filter(|(topic, _)| member.topics.contains(*topic))
+        {
             let count = counts.get(topic).copied().unwrap_or(0);
             let valid = partitions.iter().filter(|partition| (0..count).contains(*partition));
             let mine = valid.copied().filter(|partition| claimed.insert((*topic, *partition))).collect();

@@ -105,14 +105,19 @@ impl ClassicGroup {
         if !self.accepts(&join.protocol_type, &join.protocols) {
             return Some(refuse_join(&join.member_id, ErrorCode::InconsistentGroupProtocol));
         }
-        if join.member_id.is_empty() { self.join_without_id(join, env, fx) } else { self.join_with_id(join, env, fx) }
+        if join.member_id.is_empty() {
+            self.join_without_id(join, env, fx)
+        } else {
+            self.join_with_id(join, env, fx)
+        }
     }
 
     /// Kafka's rule for `group.max.size`: while a generation is prepared, those that have joined it count, so that a group
     /// that is too large loses those that come last. Memory has a limit too: what cannot be stored is not taken.
     fn has_room_for(&self, join: &Join<'_>, env: &Env<'_>) -> bool {
         let known = join.instance_id.as_deref().and_then(|id| self.roster.of_instance(id)).map(Arc::as_ref);
-        let member = self.roster.get(if join.member_id.is_empty() { known.unwrap_or("") } else { &join.member_id });
+        let member =
+            self.roster.get(if join.member_id.is_empty() { known.unwrap_or("") } else { &join.member_id });
         let held = member.map_or(0, |member| protocols_bytes(&member.protocols));
         let bytes = (self.roster.bytes() + protocols_bytes(&join.protocols)).saturating_sub(held);
         if bytes_max(env) < bytes {
@@ -148,7 +153,12 @@ impl ClassicGroup {
         self.protocol_type() == protocol_type && self.roster.supports(protocols)
     }
 
-    fn join_without_id(&mut self, join: Join<'_>, env: &Env<'_>, fx: &mut Effects) -> Option<JoinGroupResponse> {
+    fn join_without_id(
+        &mut self,
+        join: Join<'_>,
+        env: &Env<'_>,
+        fx: &mut Effects,
+    ) -> Option<JoinGroupResponse> {
         let new_id = join.fresh_id(env);
         if let Some(instance_id) = &join.instance_id {
             return match self.roster.of_instance(instance_id).cloned() {
@@ -173,7 +183,8 @@ impl ClassicGroup {
         if let Err(error) = self.roster.validate(&join.member_id, join.instance_id.as_deref()) {
             return Some(refuse_stranger(&join.member_id, error));
         }
-        let is_changed = self.roster.get(&join.member_id).is_some_and(|member| !member.matches(&join.protocols));
+        let is_changed =
+            self.roster.get(&join.member_id).is_some_and(|member| !member.matches(&join.protocols));
         let starts_over = match self.state {
             // There are no members in an empty group.
             State::Empty => return Some(refuse_join(&join.member_id, ErrorCode::UnknownMemberId)),

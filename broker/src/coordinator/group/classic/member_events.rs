@@ -2,7 +2,8 @@
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse,
+    HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse, MemberIdentity,
+    MemberResponse,
 };
 
 use super::{ClassicGroup, State};
@@ -23,7 +24,12 @@ impl ClassicGroup {
     }
 
     /// Members leave. Each has its own result; a rebalance follows once for all.
-    pub fn leave(&mut self, request: LeaveGroupRequest, env: &Env<'_>, fx: &mut Effects) -> LeaveGroupResponse {
+    pub fn leave(
+        &mut self,
+        request: LeaveGroupRequest,
+        env: &Env<'_>,
+        fx: &mut Effects,
+    ) -> LeaveGroupResponse {
         let members_before = self.roster.len();
         let mut members = Vec::new();
         for MemberIdentity { member_id, group_instance_id, reason } in request.members {

@@ -42,7 +42,6 @@ use rebalance::Preparation;
 use roster::Roster;
 use subscription::CONSUMER_PROTOCOL_TYPE;
 
-pub use commits::OffsetsExpire;
 pub use join::Joiner;
 pub use member::Member;
 
@@ -81,12 +80,13 @@ enum State {
 }
 
 impl ClassicGroup {
-    /// A group that nobody is in yet.
-    pub fn new(id: Arc<str>, now: Moment) -> Self {
+    /// A group that nobody has been in.
+    #[must_use]
+    pub fn new(id: &Arc<str>) -> Self {
         Self {
-            id,
+            id: Arc::clone(id),
             state: State::Empty,
-            state_since_ms: now.wall_ms,
+            state_since_ms: -1,
             generation: 0,
             protocol_type: None,
             protocol: None,
@@ -99,8 +99,9 @@ impl ClassicGroup {
 
     /// A stable group of the protocol type `consumer` with these members and their assignments, as a group of another kind
     /// leaves it. Sessions begin now.
-    pub fn of_consumers(id: Arc<str>, generation: i32, members: Vec<Member>, env: &Env<'_>) -> Self {
-        let mut group = Self::new(id, env.now);
+    pub fn of_consumers(id: &Arc<str>, generation: i32, members: Vec<Member>, env: &Env<'_>) -> Self {
+        let mut group = Self::new(id);
+        group.state_since_ms = env.now.wall_ms;
         group.generation = generation;
         group.protocol_type = Some(CONSUMER_PROTOCOL_TYPE.to_owned());
         for member in members {
@@ -133,6 +134,12 @@ impl ClassicGroup {
     /// Whether it may be deleted. A group that a member is about to join or has just left is not empty.
     pub fn is_empty(&self) -> bool {
         self.state == State::Empty
+    }
+
+    /// Whether nobody has been in the group and nobody is about to be: it need not be there.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.state == State::Empty && self.generation == 0 && !self.roster.has_pending()
     }
 
     /// Its generation; 0 before the first one.

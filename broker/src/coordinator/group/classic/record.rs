@@ -16,12 +16,8 @@ impl ClassicGroup {
     /// Takes the group from the log: all that it was before is gone, by a tombstone too. Other records than this group's
     /// metadata change nothing.
     pub fn replay(&mut self, record: &GroupRecord) {
-        let GroupRecord::GroupMetadata(key, value) = record else { return };
-        if *key.group != *self.id {
-            return;
-        }
-        let now = super::Moment { wall_ms: self.state_since_ms, steady_ms: 0 };
-        *self = Self::new(Arc::clone(&self.id), now);
+        let GroupRecord::GroupMetadata(_, value) = record else { return };
+        *self = Self::new(&Arc::clone(&self.id));
         let Some(value) = value else { return };
         self.generation = value.generation;
         self.state_since_ms = value.current_state_timestamp;

@@ -270,6 +270,11 @@ impl Roster {
         self.pending.contains_key(id)
     }
 
+    /// Whether any id is expected back.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Expects this id no longer; whether it was expected.
     pub fn remove_pending(&mut self, id: &str) -> bool {
         self.pending.remove(id).is_some()
@@ -309,13 +314,15 @@ impl Roster {
         }
         let alive = self.members.values().map(|member| member.session_deadline_ms);
         let deadlines = alive.chain(self.pending.values().copied());
-        self.sessions_due_ms = deadlines.filter(|deadline_ms| now_ms < *deadline_ms && *deadline_ms < i64::MAX).min();
+        self.sessions_due_ms =
+            deadlines.filter(|deadline_ms| now_ms < *deadline_ms && *deadline_ms < i64::MAX).min();
         expired
     }
 
     fn note_deadline(&mut self, deadline_ms: i64) {
         if deadline_ms < i64::MAX {
-            self.sessions_due_ms = Some(self.sessions_due_ms.map_or(deadline_ms, |due_ms| due_ms.min(deadline_ms)));
+            self.sessions_due_ms =
+                Some(self.sessions_due_ms.map_or(deadline_ms, |due_ms| due_ms.min(deadline_ms)));
         }
     }
 

@@ -65,7 +65,12 @@ impl ClassicGroup {
 
     /// The generation stands, and so does the assignment that SyncGroup returns. A leader must not assign anew, for nobody
     /// would hear of it: where it cannot be told so (before KIP-814) it is told that another one leads, its old self.
-    fn joined_unchanged(&self, id: &str, leader_before: Option<Arc<str>>, can_skip: bool) -> JoinGroupResponse {
+    fn joined_unchanged(
+        &self,
+        id: &str,
+        leader_before: Option<Arc<str>>,
+        can_skip: bool,
+    ) -> JoinGroupResponse {
         if can_skip {
             JoinGroupResponse { skip_assignment: self.roster.is_leader(id), ..self.joined(id) }
         } else {

@@ -51,7 +51,8 @@ impl ClassicGroup {
         if request.generation_id != self.generation {
             return Err(ErrorCode::IllegalGeneration);
         }
-        let is_other = |said: &Option<String>, is: &Option<String>| said.is_some() && is.is_some() && said != is;
+        let is_other =
+            |said: &Option<String>, is: &Option<String>| said.is_some() && is.is_some() && said != is;
         if is_other(&request.protocol_type, &self.protocol_type)
             || is_other(&request.protocol_name, &self.protocol)
         {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
-    LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse, SyncGroupRequest, SyncGroupResponse,
+    LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse, SyncGroupRequest,
+    SyncGroupResponse,
 };
 
 use super::ConsumerGroup;
@@ -88,9 +89,11 @@ impl ConsumerGroup {
         protocols: &[JoinGroupRequestProtocol],
     ) -> Result<(), Refused> {
         let mut classic = self.members.values().filter_map(|member| member.profile.classic.as_ref());
-        let knows = |classic: &ClassicProfile, name: &str| classic.protocols.iter().any(|known| known.name == name);
+        let knows =
+            |classic: &ClassicProfile, name: &str| classic.protocols.iter().any(|known| known.name == name);
         let others: Vec<&ClassicProfile> = classic.by_ref().collect();
-        let is_common = |protocol: &JoinGroupRequestProtocol| others.iter().all(|other| knows(other, &protocol.name));
+        let is_common =
+            |protocol: &JoinGroupRequestProtocol| others.iter().all(|other| knows(other, &protocol.name));
         if protocol_type == CONSUMERS && protocols.iter().any(is_common) {
             return Ok(());
         }
@@ -102,11 +105,16 @@ impl ConsumerGroup {
     ///
     /// # Errors
     /// What Kafka answers. Nothing has changed then, but that the member is expected to join again.
-    pub fn sync_classic(&mut self, request: &SyncGroupRequest, env: &Env<'_>) -> Result<SyncGroupResponse, Refused> {
+    pub fn sync_classic(
+        &mut self,
+        request: &SyncGroupRequest,
+        env: &Env<'_>,
+    ) -> Result<SyncGroupResponse, Refused> {
         let (id, member, classic) =
             self.classic(&request.member_id, request.group_instance_id.as_deref(), request.generation_id)?;
         let first = classic.protocols.first();
-        let differs = |said: &Option<String>, is: Option<&str>| said.as_deref().is_some_and(|said| Some(said) != is);
+        let differs =
+            |said: &Option<String>, is: Option<&str>| said.as_deref().is_some_and(|said| Some(said) != is);
         if differs(&request.protocol_type, Some(CONSUMERS))
             || differs(&request.protocol_name, first.map(|protocol| protocol.name.as_str()))
         {
@@ -166,9 +174,9 @@ impl ConsumerGroup {
         let mut leaving: Vec<Arc<str>> = Vec::new();
         let mut members = Vec::with_capacity(request.members.len());
         for identity in request.members {
-            let found = self.leaver(&identity).and_then(|id| {
-                if leaving.contains(&id) { Err(self.unknown_member(&id)) } else { Ok(id) }
-            });
+            let found = self
+                .leaver(&identity)
+                .and_then(|id| if leaving.contains(&id) { Err(self.unknown_member(&id)) } else { Ok(id) });
             let (member_id, error_code) = match found {
                 Ok(id) => {
                     let member_id = id.to_string();
@@ -217,7 +225,8 @@ impl ConsumerGroup {
 
     /// The member was told to join again.
     fn expect_join(&mut self, id: &str, env: &Env<'_>) {
-        let wait_ms = self.members.get(id).map_or(0, |member| i64::from(member.profile.rebalance_timeout_ms.max(0)));
+        let wait_ms =
+            self.members.get(id).map_or(0, |member| i64::from(member.profile.rebalance_timeout_ms.max(0)));
         let until_ms = env.now.steady_ms + wait_ms;
         self.set_deadlines(id, |deadlines| deadlines.join_ms = deadlines.join_ms.or(Some(until_ms)));
     }
@@ -228,7 +237,9 @@ impl ConsumerGroup {
         let target = self.targets.get(id).into_iter().flatten();
         let missing = target.flat_map(|(topic, partitions)| {
             let owned = assigned.get(topic);
-            let missing = partitions.iter().filter(move |partition| owned.is_none_or(|owned| !owned.contains_key(*partition)));
+            let missing = partitions
+                .iter()
+                .filter(move |partition| owned.is_none_or(|owned| !owned.contains_key(*partition)));
             missing.map(move |partition| (*topic, *partition))
         });
         let mut missing = missing;

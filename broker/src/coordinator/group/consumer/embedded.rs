@@ -35,7 +35,10 @@ pub(super) fn read_assignment(assignment: Bytes) -> Result<ConsumerProtocolAssig
 }
 
 fn malformed(what: &str, error: &DecodeError) -> Refused {
-    Refused::new(ErrorCode::InconsistentGroupProtocol, format!("The member's {what} cannot be read: {error}."))
+    Refused::new(
+        ErrorCode::InconsistentGroupProtocol,
+        format!("The member's {what} cannot be read: {error}."),
+    )
 }
 
 /// What a member says that it owns, of topics that exist.
@@ -104,9 +107,14 @@ mod tests {
 
     #[test]
     fn partitions_and_topics_that_do_not_exist_are_nobodys() {
-        let topics = TopicsImage::new(1, [TopicImage { name: "a".into(), id: Uuid::from_u128(1), partitions: 2 }]);
-        let of = |topic: &str| ConsumerProtocolTopicPartition { topic: topic.to_owned(), partitions: vec![1, 2, -1] };
-        let assigned = ConsumerProtocolAssignment { assigned_partitions: vec![of("a"), of("b")], user_data: None };
+        let topics =
+            TopicsImage::new(1, [TopicImage { name: "a".into(), id: Uuid::from_u128(1), partitions: 2 }]);
+        let of = |topic: &str| ConsumerProtocolTopicPartition {
+            topic: topic.to_owned(),
+            partitions: vec![1, 2, -1],
+        };
+        let assigned =
+            ConsumerProtocolAssignment { assigned_partitions: vec![of("a"), of("b")], user_data: None };
         assert_eq!(assigned_ids(&assigned, &topics), Assignment::from([(Uuid::from_u128(1), [1].into())]));
     }
 }

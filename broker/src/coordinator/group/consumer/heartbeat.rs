@@ -95,7 +95,8 @@ fn check_assignor(name: Option<&str>, config: &Config) -> Result<(), Refused> {
     }
     let names: Vec<&str> = served.into_iter().map(Assignor::name).collect();
     let shown: String = name.chars().take(256).collect();
-    let message = format!("ServerAssignor {shown} is not supported. Supported assignors: {}.", names.join(", "));
+    let message =
+        format!("ServerAssignor {shown} is not supported. Supported assignors: {}.", names.join(", "));
     Err(Refused::new(ErrorCode::UnsupportedAssignor, message))
 }
 
@@ -124,7 +125,8 @@ impl ConsumerGroup {
         if request.member_epoch < JOIN_EPOCH {
             return self.leave(&request, env, fx);
         }
-        let id = if request.member_id.is_empty() { env.fresh_id.to_string() } else { request.member_id.clone() };
+        let id =
+            if request.member_id.is_empty() { env.fresh_id.to_string() } else { request.member_id.clone() };
         let instance_id = request.instance_id.as_deref();
         self.check_room(&id, instance_id, env)?;
         let place = self.place(&id, instance_id, request.member_epoch == JOIN_EPOCH, false)?;
@@ -152,7 +154,12 @@ impl ConsumerGroup {
     }
 
     /// The member's profile with what the request says anew; what it leaves out stays.
-    fn described(&self, place: &Place, request: ConsumerGroupHeartbeatRequest, caller: Caller<'_>) -> Profile {
+    fn described(
+        &self,
+        place: &Place,
+        request: ConsumerGroupHeartbeatRequest,
+        caller: Caller<'_>,
+    ) -> Profile {
         let mut profile = self.profile_before(place).cloned().unwrap_or_default();
         profile.instance_id = request.instance_id.or(profile.instance_id);
         profile.rack_id = request.rack_id.or(profile.rack_id);
@@ -264,7 +271,9 @@ impl ConsumerGroup {
 }
 
 fn same_partitions(a: &Owned, b: &Owned) -> bool {
-    let same = |(a, b): (&std::collections::BTreeMap<i32, i32>, &std::collections::BTreeMap<i32, i32>)| a.keys().eq(b.keys());
+    let same = |(a, b): (&std::collections::BTreeMap<i32, i32>, &std::collections::BTreeMap<i32, i32>)| {
+        a.keys().eq(b.keys())
+    };
     a.keys().eq(b.keys()) && a.values().zip(b.values()).all(same)
 }
 

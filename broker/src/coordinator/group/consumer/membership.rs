@@ -24,10 +24,15 @@ pub(super) enum Place {
 
 impl ConsumerGroup {
     /// Whether one more may join, if this one is no member.
-    pub(super) fn check_room(&self, id: &str, instance_id: Option<&str>, env: &Env<'_>) -> Result<(), Refused> {
+    pub(super) fn check_room(
+        &self,
+        id: &str,
+        instance_id: Option<&str>,
+        env: &Env<'_>,
+    ) -> Result<(), Refused> {
         let size_max = env.config.groups.consumer.size_max;
-        let is_member =
-            self.members.contains_key(id) || instance_id.is_some_and(|instance| self.instances.contains_key(instance));
+        let is_member = self.members.contains_key(id)
+            || instance_id.is_some_and(|instance| self.instances.contains_key(instance));
         if is_member || self.members.len() < size_max {
             return Ok(());
         }
@@ -52,7 +57,8 @@ impl ConsumerGroup {
             return Ok(Place::Present(Arc::clone(holder)));
         }
         if !joins {
-            let message = format!("Static member {id} with instance id {instance} was fenced by member {holder}.");
+            let message =
+                format!("Static member {id} with instance id {instance} was fenced by member {holder}.");
             return Err(Refused::new(ErrorCode::FencedInstanceId, message));
         }
         let is_taken = self.members.get(holder).is_some_and(|member| {
@@ -86,7 +92,11 @@ impl ConsumerGroup {
     }
 
     /// The member that a request which must come from one comes from.
-    pub(super) fn present(&self, id: &str, instance_id: Option<&str>) -> Result<(Arc<str>, &Member), Refused> {
+    pub(super) fn present(
+        &self,
+        id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<(Arc<str>, &Member), Refused> {
         let id = match self.place(id, instance_id, false, false)? {
             Place::Present(id) | Place::New(id) | Place::Returns { is: id, .. } => id,
         };

@@ -25,10 +25,15 @@ impl ConsumerGroup {
     ///
     /// # Errors
     /// `GROUP_ID_NOT_FOUND`, as Kafka says it. The classic group is unharmed then.
-    pub fn from_classic(classic: &mut ClassicGroup, env: &Env<'_>, fx: &mut Effects) -> Result<Self, Refused> {
+    pub fn from_classic(
+        classic: &mut ClassicGroup,
+        env: &Env<'_>,
+        fx: &mut Effects,
+    ) -> Result<Self, Refused> {
         let settings = &env.config.groups.consumer;
         let refuse = |reason: &str| {
-            let message = format!("Cannot upgrade classic group {} to consumer group because {reason}.", classic.id());
+            let message =
+                format!("Cannot upgrade classic group {} to consumer group because {reason}.", classic.id());
             Err(Refused::new(ErrorCode::GroupIdNotFound, message))
         };
         if !settings.may_upgrade {
@@ -84,7 +89,8 @@ impl ConsumerGroup {
         self.emit(Change::TargetEpoch(Some(target_epoch)), fx);
         for (id, _, assigned) in members {
             let assigned = owned_since(&assigned, generation);
-            let holding = Holding { epoch: generation, previous_epoch: generation, assigned, ..Holding::default() };
+            let holding =
+                Holding { epoch: generation, previous_epoch: generation, assigned, ..Holding::default() };
             self.emit(Change::Holding(id, Some(holding)), fx);
         }
         self.begin_deadlines(env);
@@ -111,7 +117,7 @@ impl ConsumerGroup {
             Some(downgraded(id, &member.profile, classic, &target, env))
         });
         let members = members.collect();
-        let mut classic = ClassicGroup::of_consumers(Arc::clone(&self.id), self.epoch.epoch, members, env);
+        let mut classic = ClassicGroup::of_consumers(&self.id, self.epoch.epoch, members, env);
         fx.records.extend(classic.snapshot());
         if self.target_epoch.epoch < self.epoch.epoch {
             classic.rebalance("the last member of the consumer protocol has left", env, fx);

@@ -109,10 +109,14 @@ impl ConsumerGroup {
     /// Records that [`Self::replay`] makes the group of.
     #[must_use]
     pub fn snapshot(&self) -> Vec<GroupRecord> {
-        let profiles = self.members.iter().map(|(id, member)| Change::Profile(id.clone(), Some(member.profile.clone())));
-        let regexes = self.regexes.iter().map(|(regex, resolved)| Change::Regex(regex.clone(), Some(resolved.clone())));
-        let targets = self.targets.iter().map(|(id, target)| Change::Target(id.clone(), Some(target.clone())));
-        let holdings = self.members.iter().map(|(id, member)| Change::Holding(id.clone(), Some(member.holding.clone())));
+        let profiles =
+            self.members.iter().map(|(id, member)| Change::Profile(id.clone(), Some(member.profile.clone())));
+        let regexes =
+            self.regexes.iter().map(|(regex, resolved)| Change::Regex(regex.clone(), Some(resolved.clone())));
+        let targets =
+            self.targets.iter().map(|(id, target)| Change::Target(id.clone(), Some(target.clone())));
+        let holdings =
+            self.members.iter().map(|(id, member)| Change::Holding(id.clone(), Some(member.holding.clone())));
         let changes = profiles
             .chain(regexes)
             .chain([Change::Epoch(Some(self.epoch))])

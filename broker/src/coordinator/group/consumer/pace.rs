@@ -22,7 +22,8 @@ impl ConsumerGroup {
     /// What a member is told: the interval of the settings, or less.
     pub(super) fn heartbeat_interval_ms(&self, holding: &Holding, env: &Env<'_>) -> i32 {
         let usual_ms = usual_interval_ms(env);
-        let changed_lately = self.seen.changed_ms.is_some_and(|at_ms| env.now.steady_ms - at_ms < CALM_AFTER_MS);
+        let changed_lately =
+            self.seen.changed_ms.is_some_and(|at_ms| env.now.steady_ms - at_ms < CALM_AFTER_MS);
         if !changed_lately && holding.is_reconciled_to(self.epoch.epoch) {
             return usual_ms;
         }

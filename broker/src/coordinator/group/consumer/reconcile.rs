@@ -29,7 +29,9 @@ impl Goal<'_> {
         let Some(reported) = self.reported else { return true };
         reported.iter().any(|topic| {
             let revoking = revoking.get(&topic.topic_id);
-            revoking.is_some_and(|revoking| topic.partitions.iter().any(|partition| revoking.contains_key(partition)))
+            revoking.is_some_and(|revoking| {
+                topic.partitions.iter().any(|partition| revoking.contains_key(partition))
+            })
         })
     }
 }
@@ -44,17 +46,15 @@ pub(super) fn step(
     is_free: impl Fn(Uuid, i32) -> bool,
 ) -> Result<Holding, Refused> {
     match holding.state {
-        State::Stable if holding.epoch == goal.epoch => Ok(if goal.has_new_subscription {
-            strip(holding, goal)
-        } else {
-            holding.clone()
-        }),
-        State::UnrevokedPartitions if goal.still_owns(&holding.revoking) => Ok(if goal.has_new_subscription {
-            strip(holding, goal)
-        } else {
-            holding.clone()
-        }),
-        State::Stable | State::UnrevokedPartitions | State::UnreleasedPartitions => Ok(advance(holding, goal, is_free)),
+        State::Stable if holding.epoch == goal.epoch => {
+            Ok(if goal.has_new_subscription { strip(holding, goal) } else { holding.clone() })
+        }
+        State::UnrevokedPartitions if goal.still_owns(&holding.revoking) => {
+            Ok(if goal.has_new_subscription { strip(holding, goal) } else { holding.clone() })
+        }
+        State::Stable | State::UnrevokedPartitions | State::UnreleasedPartitions => {
+            Ok(advance(holding, goal, is_free))
+        }
         State::Unknown if goal.reported.is_some_and(<[_]>::is_empty) => Ok(advance(holding, goal, is_free)),
         State::Unknown => Err(Refused::new(
             ErrorCode::FencedMemberEpoch,
@@ -90,8 +90,10 @@ fn advance(holding: &Holding, goal: &Goal<'_>, is_free: impl Fn(Uuid, i32) -> bo
     for (topic, partitions) in &holding.assigned {
         let target = goal.target.get(topic).filter(|_| goal.subscribed.contains(topic));
         let stays = |partition: &i32| target.is_some_and(|target| target.contains(partition));
-        let (kept, given): (BTreeMap<i32, i32>, BTreeMap<i32, i32>) =
-            partitions.iter().map(|(partition, epoch)| (*partition, *epoch)).partition(|(partition, _)| stays(partition));
+        let (kept, given): (BTreeMap<i32, i32>, BTreeMap<i32, i32>) = partitions
+            .iter()
+            .map(|(partition, epoch)| (*partition, *epoch))
+            .partition(|(partition, _)| stays(partition));
         put(&mut next.assigned, *topic, kept);
         put(&mut next.revoking, *topic, given);
     }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sendlog_protocol::group_records::{
     ClassicMemberMetadata, ClassicProtocol as StoredProtocol, ConsumerGroupCurrentMemberAssignmentKey,
-    ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue,
-    ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, ConsumerGroupRegularExpressionKey,
-    ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberKey,
-    ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataKey,
-    ConsumerGroupTargetAssignmentMetadataValue, CurrentAssignmentTopicPartitions, GroupRecord,
-    TargetAssignmentTopicPartition,
+    ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey, ConsumerGroupMetadataValue,
+    ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue,
+    ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
+    ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue,
+    CurrentAssignmentTopicPartitions, GroupRecord, TargetAssignmentTopicPartition,
 };
 
 use super::change::{Change, GroupEpoch, Resolved, TargetEpoch};
@@ -27,7 +27,10 @@ pub(super) fn write(group_id: &str, change: &Change) -> GroupRecord {
     match change {
         Change::Epoch(value) => GroupRecord::ConsumerGroupMetadata(
             ConsumerGroupMetadataKey { group_id },
-            value.map(|GroupEpoch { epoch, metadata_hash }| ConsumerGroupMetadataValue { epoch, metadata_hash }),
+            value.map(|GroupEpoch { epoch, metadata_hash }| ConsumerGroupMetadataValue {
+                epoch,
+                metadata_hash,
+            }),
         ),
         Change::Profile(id, value) => GroupRecord::ConsumerGroupMemberMetadata(
             ConsumerGroupMemberMetadataKey { group_id, member_id: id.to_string() },
@@ -64,11 +67,12 @@ pub(super) fn read(record: &GroupRecord) -> Option<Change> {
         GroupRecord::ConsumerGroupMemberMetadata(key, value) => {
             Change::Profile(key.member_id.as_str().into(), value.as_ref().map(read_profile))
         }
-        GroupRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => Change::TargetEpoch(
-            value
-                .as_ref()
-                .map(|value| TargetEpoch { epoch: value.assignment_epoch, at_ms: value.assignment_timestamp }),
-        ),
+        GroupRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => {
+            Change::TargetEpoch(value.as_ref().map(|value| TargetEpoch {
+                epoch: value.assignment_epoch,
+                at_ms: value.assignment_timestamp,
+            }))
+        }
         GroupRecord::ConsumerGroupTargetAssignmentMember(key, value) => {
             Change::Target(key.member_id.as_str().into(), value.as_ref().map(read_target))
         }
@@ -90,7 +94,10 @@ fn write_profile(profile: &Profile) -> ConsumerGroupMemberMetadataValue {
         supported_protocols: classic
             .protocols
             .iter()
-            .map(|protocol| StoredProtocol { name: protocol.name.clone(), metadata: protocol.metadata.clone() })
+            .map(|protocol| StoredProtocol {
+                name: protocol.name.clone(),
+                metadata: protocol.metadata.clone(),
+            })
             .collect(),
     });
     ConsumerGroupMemberMetadataValue {
@@ -112,7 +119,10 @@ fn read_profile(value: &ConsumerGroupMemberMetadataValue) -> Profile {
         protocols: classic
             .supported_protocols
             .iter()
-            .map(|protocol| ClassicProtocol { name: protocol.name.clone(), metadata: protocol.metadata.clone() })
+            .map(|protocol| ClassicProtocol {
+                name: protocol.name.clone(),
+                metadata: protocol.metadata.clone(),
+            })
             .collect(),
     });
     Profile {
@@ -172,11 +182,12 @@ fn read_holding(value: &ConsumerGroupCurrentMemberAssignmentValue) -> Holding {
 }
 
 fn write_owned(owned: &Owned) -> Vec<CurrentAssignmentTopicPartitions> {
-    let topic = |(topic_id, partitions): (&uuid::Uuid, &BTreeMap<i32, i32>)| CurrentAssignmentTopicPartitions {
-        topic_id: *topic_id,
-        partitions: partitions.keys().copied().collect(),
-        assignment_epochs: Some(partitions.values().copied().collect()),
-    };
+    let topic =
+        |(topic_id, partitions): (&uuid::Uuid, &BTreeMap<i32, i32>)| CurrentAssignmentTopicPartitions {
+            topic_id: *topic_id,
+            partitions: partitions.keys().copied().collect(),
+            assignment_epochs: Some(partitions.values().copied().collect()),
+        };
     owned.iter().map(topic).collect()
 }
 
@@ -217,7 +228,10 @@ mod tests {
         let topic = Uuid::from_u128(7);
         let classic = ClassicProfile {
             session_timeout_ms: 10,
-            protocols: vec![ClassicProtocol { name: "range".to_owned(), metadata: Bytes::from_static(b"\0\x01") }],
+            protocols: vec![ClassicProtocol {
+                name: "range".to_owned(),
+                metadata: Bytes::from_static(b"\0\x01"),
+            }],
         };
         let profile = Profile {
             instance_id: Some("i".to_owned()),
@@ -253,7 +267,8 @@ mod tests {
             Change::Regex("x.*".into(), Some(resolved)),
             Change::Regex("x.*".into(), None),
         ];
-        for state in [State::Stable, State::UnreleasedPartitions, State::UnrevokedPartitions, State::Unknown] {
+        for state in [State::Stable, State::UnreleasedPartitions, State::UnrevokedPartitions, State::Unknown]
+        {
             changes.push(Change::Holding(id.clone(), Some(Holding { state, ..holding.clone() })));
         }
         changes
@@ -272,7 +287,8 @@ mod tests {
     #[test]
     fn partitions_without_epochs_were_got_at_the_members() {
         let topic_id = Uuid::from_u128(1);
-        let partitions = CurrentAssignmentTopicPartitions { topic_id, partitions: vec![0, 1], assignment_epochs: None };
+        let partitions =
+            CurrentAssignmentTopicPartitions { topic_id, partitions: vec![0, 1], assignment_epochs: None };
         assert_eq!(read_owned(&[partitions], 6), Owned::from([(topic_id, [(0, 6), (1, 6)].into())]));
     }
 }

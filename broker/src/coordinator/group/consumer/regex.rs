@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn what_is_no_expression_or_too_large_is_refused() {
         let long = "a".repeat(PATTERN_BYTES_MAX + 1);
-        for pattern in ["(", ")", "a)(b", "*", "[z-a]", r"\8", r"(\w{1000}){1000}", "(?=a)", r"(a)\1", &long] {
+        for pattern in ["(", ")", "a)(b", "*", "[z-a]", r"\8", r"(\w{1000}){1000}", "(?=a)", r"(a)\1", &long]
+        {
             let refused = compile(pattern).unwrap_err();
             assert_eq!(refused.code, ErrorCode::InvalidRegularExpression, "{pattern:.20}");
             assert!(refused.message.len() < 1000, "{}", refused.message);

@@ -93,7 +93,13 @@ impl ConsumerGroup {
     }
 
     /// Resolves an expression that is new to the group.
-    pub(super) fn resolve(&mut self, pattern: &str, compiled: &::regex::Regex, env: &Env<'_>, fx: &mut Effects) {
+    pub(super) fn resolve(
+        &mut self,
+        pattern: &str,
+        compiled: &::regex::Regex,
+        env: &Env<'_>,
+        fx: &mut Effects,
+    ) {
         let topics = regex::matching(compiled, env.topics);
         // The others may be of an older image: they are looked at again when it is their time.
         if self.regexes.is_empty() {
@@ -104,7 +110,8 @@ impl ConsumerGroup {
 
     /// Forgets expressions that no member has any more.
     pub(super) fn forget_unused_regexes(&mut self, fx: &mut Effects) {
-        let unused: Vec<Arc<str>> = self.regexes.keys().filter(|regex| !self.has_regex(regex)).cloned().collect();
+        let unused: Vec<Arc<str>> =
+            self.regexes.keys().filter(|regex| !self.has_regex(regex)).cloned().collect();
         for regex in unused {
             self.emit(Change::Regex(regex, None), fx);
         }

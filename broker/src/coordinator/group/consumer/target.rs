@@ -52,7 +52,10 @@ impl ConsumerGroup {
         let mut subscribers = Vec::with_capacity(self.members.len());
         for (id, member) in &self.members {
             let profile = &member.profile;
-            let Some(topics) = subscriptions.get(&(&profile.topic_names, profile.topic_regex.as_str())) else { continue };
+            let Some(topics) = subscriptions.get(&(&profile.topic_names, profile.topic_regex.as_str()))
+            else {
+                continue;
+            };
             subscribers.push(Subscriber {
                 member_id: id,
                 instance_id: profile.instance_id.as_deref(),

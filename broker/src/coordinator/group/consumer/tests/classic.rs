@@ -14,8 +14,12 @@ use super::*;
 use crate::coordinator::group::Ticket;
 use crate::coordinator::group::classic::{ClassicGroup, Joiner, Member};
 
-const JOINER: Joiner<'_> =
-    Joiner { client_id: "classic", client_host: "/192.0.2.2", needs_id_first: true, can_skip_assignment: true };
+const JOINER: Joiner<'_> = Joiner {
+    client_id: "classic",
+    client_host: "/192.0.2.2",
+    needs_id_first: true,
+    can_skip_assignment: true,
+};
 
 fn topics_of(owned: &[(&str, &[i32])]) -> Vec<ConsumerProtocolTopicPartition> {
     let topic = |(topic, partitions): &(&str, &[i32])| ConsumerProtocolTopicPartition {
@@ -112,7 +116,7 @@ impl World {
             topics: &self.image,
             fresh_id: Uuid::nil(),
         };
-        ClassicGroup::of_consumers("g".into(), 5, vec![member], &env)
+        ClassicGroup::of_consumers(&"g".into(), 5, vec![member], &env)
     }
 
     fn upgrade(&mut self, assignment: Bytes) -> Result<Effects, Refused> {
@@ -154,7 +158,11 @@ fn a_classic_group_goes_over_with_what_its_members_have() {
     assert_eq!(joined.protocol_name.as_deref(), Some("cooperative-sticky"));
     let keeps = world.sync_group("c", 5).unwrap();
     assert_eq!(keeps[0].1.len(), 2);
-    assert_eq!(world.classic_heartbeat("c", 5), ErrorCode::RebalanceInProgress, "it has yet to say that it let go");
+    assert_eq!(
+        world.classic_heartbeat("c", 5),
+        ErrorCode::RebalanceInProgress,
+        "it has yet to say that it let go"
+    );
     let joined = world.join_group("c", &[("t", &keeps[0].1)]);
     assert_eq!(joined.generation_id, 6);
     assert_eq!(world.sync_group("c", 6).unwrap(), keeps);
@@ -168,7 +176,8 @@ fn a_classic_group_goes_over_with_what_its_members_have() {
 
 #[test]
 fn a_classic_group_that_cannot_go_over_stays() {
-    let custom = ConsumerProtocolAssignment { user_data: Some(Bytes::from_static(b"x")), ..Default::default() };
+    let custom =
+        ConsumerProtocolAssignment { user_data: Some(Bytes::from_static(b"x")), ..Default::default() };
     for (assignment, settings) in [
         (custom.to_metadata(1).unwrap(), [].as_slice()),
         (Bytes::from_static(b"\0"), &[]),
@@ -263,7 +272,9 @@ fn the_last_member_of_the_new_protocol_leaves_a_classic_group_behind() {
 fn a_classic_client_takes_the_place_of_its_static_member() {
     let mut world = World::new(&[("t", 4)], &[]);
     let instance_id = Some("i".to_owned());
-    world.heartbeat(&ConsumerGroupHeartbeatRequest { instance_id: instance_id.clone(), ..join("n", &["t"]) }).unwrap();
+    world
+        .heartbeat(&ConsumerGroupHeartbeatRequest { instance_id: instance_id.clone(), ..join("n", &["t"]) })
+        .unwrap();
     let request = JoinGroupRequest { group_instance_id: instance_id, ..join_group("", &[]) };
     let joined = world.event(|group, env, fx| group.join_classic(request, JOINER, env, fx)).unwrap();
     assert_eq!((joined.error_code, joined.generation_id), (0, 1));

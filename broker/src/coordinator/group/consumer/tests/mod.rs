@@ -101,7 +101,10 @@ impl World {
         self.now_ms += ms;
         if self.group.next_deadline_ms().is_some_and(|at_ms| at_ms <= self.now_ms) {
             self.event(ConsumerGroup::on_deadline);
-            assert!(self.group.next_deadline_ms().is_none_or(|at_ms| self.now_ms < at_ms), "all that was due is done");
+            assert!(
+                self.group.next_deadline_ms().is_none_or(|at_ms| self.now_ms < at_ms),
+                "all that was due is done"
+            );
         }
     }
 
@@ -140,7 +143,9 @@ impl World {
         assert_eq!(stored(&copy), now, "the snapshot makes the group");
         assert_eq!(copy.owners, self.group.owners);
         self.group.tombstones().iter().for_each(|record| copy.replay(record));
-        assert!(copy.is_vacant() && copy.owners.is_empty() && copy.targets.is_empty() && copy.regexes.is_empty());
+        assert!(
+            copy.is_vacant() && copy.owners.is_empty() && copy.targets.is_empty() && copy.regexes.is_empty()
+        );
     }
 
     /// What a member may read now.

@@ -56,7 +56,11 @@ fn members_of_a_group_that_changes_come_more_often() {
     let keeps = received(&told).unwrap();
     world.heartbeat(&own("a", 1, &keeps)).unwrap();
     let gets = received(&world.heartbeat(&beat("b", 2)).unwrap()).unwrap();
-    assert_eq!(world.heartbeat(&own("b", 2, &gets)).unwrap().heartbeat_interval_ms, 500, "it may go on changing");
+    assert_eq!(
+        world.heartbeat(&own("b", 2, &gets)).unwrap().heartbeat_interval_ms,
+        500,
+        "it may go on changing"
+    );
     world.pass(30_000);
     assert_eq!(world.heartbeat(&beat("b", 2)).unwrap().heartbeat_interval_ms, 5000);
 }
@@ -117,7 +121,10 @@ fn a_request_that_makes_no_sense_is_refused() {
     let cases: Vec<(ConsumerGroupHeartbeatRequest, &str)> = vec![
         (ConsumerGroupHeartbeatRequest { member_id: String::new(), ..good() }, "MemberId can't be empty."),
         (ConsumerGroupHeartbeatRequest { group_id: String::new(), ..good() }, "GroupId can't be empty."),
-        (ConsumerGroupHeartbeatRequest { instance_id: Some(String::new()), ..good() }, "InstanceId can't be empty."),
+        (
+            ConsumerGroupHeartbeatRequest { instance_id: Some(String::new()), ..good() },
+            "InstanceId can't be empty.",
+        ),
         (ConsumerGroupHeartbeatRequest { rack_id: Some(String::new()), ..good() }, "RackId can't be empty."),
         (ConsumerGroupHeartbeatRequest { member_epoch: -3, ..good() }, "MemberEpoch is invalid."),
         (ConsumerGroupHeartbeatRequest { member_epoch: -2, ..good() }, "InstanceId can't be null."),
@@ -160,7 +167,8 @@ fn a_client_of_version_0_is_given_an_id() {
 #[test]
 fn a_full_group_takes_no_more() {
     let mut world = World::new(&[("t", 1)], &["group.consumer.max.size=1"]);
-    let of_static = |id: &str| ConsumerGroupHeartbeatRequest { instance_id: Some("i".to_owned()), ..join(id, &["t"]) };
+    let of_static =
+        |id: &str| ConsumerGroupHeartbeatRequest { instance_id: Some("i".to_owned()), ..join(id, &["t"]) };
     world.heartbeat(&of_static("a")).unwrap();
     assert_eq!(code(world.heartbeat(&join("b", &["t"]))), ErrorCode::GroupMaxSizeReached);
     assert!(world.heartbeat(&of_static("a")).is_ok(), "a member may come again");
@@ -210,12 +218,14 @@ fn members_that_come_together_are_assigned_together() {
 fn a_subscription_that_changes_takes_topics_away_at_once() {
     let mut world = World::new(&[("t", 2), ("u", 2)], &[]);
     world.heartbeat(&join("a", &["t", "u"])).unwrap();
-    let unsubscribes = ConsumerGroupHeartbeatRequest {
-        subscribed_topic_names: Some(vec!["u".to_owned()]),
-        ..beat("a", 1)
-    };
+    let unsubscribes =
+        ConsumerGroupHeartbeatRequest { subscribed_topic_names: Some(vec!["u".to_owned()]), ..beat("a", 1) };
     let told = world.heartbeat(&unsubscribes).unwrap();
-    assert_eq!((told.member_epoch, received(&told)), (1, Some(world.all_of("u"))), "though no target is due yet");
+    assert_eq!(
+        (told.member_epoch, received(&told)),
+        (1, Some(world.all_of("u"))),
+        "though no target is due yet"
+    );
     world.pass(2000);
     assert_eq!(world.heartbeat(&own("a", 1, &world.all_of("u"))).unwrap().member_epoch, 2);
     world.check_stored();
@@ -267,10 +277,14 @@ fn a_regular_expression_subscribes_to_what_it_matches_now_and_later() {
     world.heartbeat(&beat("a", 1)).unwrap();
     assert_eq!(world.size("a"), 4);
     world.pass(2000);
-    let changes = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("u.".to_owned()), ..beat("a", 2) };
+    let changes =
+        ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("u.".to_owned()), ..beat("a", 2) };
     let told = world.heartbeat(&changes).unwrap();
     assert_eq!(received(&told), Some(Assignment::new()), "what is no longer matched goes first");
-    assert_eq!(received(&world.heartbeat(&own("a", 2, &Assignment::new())).unwrap()), Some(world.all_of("u1")));
+    assert_eq!(
+        received(&world.heartbeat(&own("a", 2, &Assignment::new())).unwrap()),
+        Some(world.all_of("u1"))
+    );
     assert_eq!(world.group.regexes.keys().map(|regex| &**regex).collect::<Vec<_>>(), ["u."]);
     world.check_stored();
     world.heartbeat(&beat("a", -1)).unwrap();
@@ -284,7 +298,8 @@ fn a_regular_expression_that_is_none_changes_nothing() {
     assert_eq!(code(world.heartbeat(&by_regex("a", "("))), ErrorCode::InvalidRegularExpression);
     assert!(world.group.is_vacant());
     world.heartbeat(&join("a", &["t"])).unwrap();
-    let changes = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("[".to_owned()), ..beat("a", 1) };
+    let changes =
+        ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("[".to_owned()), ..beat("a", 1) };
     assert_eq!(code(world.heartbeat(&changes)), ErrorCode::InvalidRegularExpression);
     assert_eq!(world.assigned("a"), world.all_of("t"));
 }
@@ -316,7 +331,10 @@ fn most_members_choose_the_assignor() {
     assert!(target.len() == 2 && target.values().all(|partitions| partitions.contains(&0)), "{target:?}");
     world.pass(2000);
     let epoch = world.group.epoch.epoch;
-    let chooses = |id: &str| ConsumerGroupHeartbeatRequest { server_assignor: Some("uniform".to_owned()), ..beat(id, 0) };
+    let chooses = |id: &str| ConsumerGroupHeartbeatRequest {
+        server_assignor: Some("uniform".to_owned()),
+        ..beat(id, 0)
+    };
     for id in ["a", "b"] {
         let held = world.group.holding(id).epoch;
         world.heartbeat(&ConsumerGroupHeartbeatRequest { member_epoch: held, ..chooses(id) }).unwrap();
@@ -360,7 +378,9 @@ fn commits_are_taken_of_members_for_what_they_hold() {
     let (topic, _) = world.topics["t"];
     let admin = CommitCheck { member_id: "", instance_id: None, generation_or_epoch: -1, version: 9 };
     let of = |generation_or_epoch| CommitCheck { member_id: "a", generation_or_epoch, ..admin };
-    let whole = |world: &mut World, check: &CommitCheck<'_>| world.event(|group, env, _| group.check_commit(check, env));
+    let whole = |world: &mut World, check: &CommitCheck<'_>| {
+        world.event(|group, env, _| group.check_commit(check, env))
+    };
     assert_eq!(whole(&mut world, &admin), Ok(()), "nobody is there to be disturbed");
     two(&mut world);
     assert_eq!(whole(&mut world, &admin), Err(ErrorCode::UnknownMemberId));

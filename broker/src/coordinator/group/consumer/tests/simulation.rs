@@ -36,14 +36,23 @@ struct Client {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Heartbeat { client: usize, is_lost: bool },
+    Heartbeat {
+        client: usize,
+        is_lost: bool,
+    },
     /// Does what it was told.
     Reconcile(usize),
     Leave(usize),
     /// A static client stops for a while.
     Away(usize),
-    Subscribe { client: usize, mask: u8 },
-    Topic { topic: usize, partitions: i32 },
+    Subscribe {
+        client: usize,
+        mask: u8,
+    },
+    Topic {
+        topic: usize,
+        partitions: i32,
+    },
     Pass(i64),
     Restart,
 }
@@ -178,7 +187,8 @@ impl Simulation {
         let client = &mut self.clients[client];
         let named = TOPICS.iter().enumerate().filter(|(bit, _)| mask & (1 << bit) != 0);
         client.topics = named.map(|(_, topic)| (*topic).to_owned()).collect();
-        client.regex = [None, Some("t.".to_owned()), Some(".*0".to_owned())][usize::from(mask >> 6) % 3].clone();
+        client.regex =
+            [None, Some("t.".to_owned()), Some(".*0".to_owned())][usize::from(mask >> 6) % 3].clone();
         client.has_new_subscription = true;
     }
 
@@ -186,13 +196,20 @@ impl Simulation {
         for client in &self.clients {
             let Some(member) = self.world.group.members.get(client.id().as_str()) else { continue };
             // One that is away, or that the broker has put out and that came back, has nothing by then.
-            if client.epoch != Some(member.holding.epoch) && client.epoch != Some(member.holding.previous_epoch) {
+            if client.epoch != Some(member.holding.epoch)
+                && client.epoch != Some(member.holding.previous_epoch)
+            {
                 continue;
             }
             let held: BTreeSet<(Uuid, i32)> = member.holding.partitions().collect();
-            let reads = client.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(|p| (*topic, *p)));
+            let reads =
+                client.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(|p| (*topic, *p)));
             for partition in reads {
-                assert!(held.contains(&partition), "{} reads {partition:?}, which it does not hold", client.id());
+                assert!(
+                    held.contains(&partition),
+                    "{} reads {partition:?}, which it does not hold",
+                    client.id()
+                );
             }
         }
     }
@@ -213,8 +230,15 @@ impl Simulation {
         assert_eq!(self.world.group.state_name(), "Stable");
         let mut reads = BTreeSet::new();
         for client in &self.clients {
-            assert_eq!(client.owned, self.world.assigned(&client.id()), "{} reads what it is to", client.id());
-            reads.extend(client.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(|p| (*topic, *p))));
+            assert_eq!(
+                client.owned,
+                self.world.assigned(&client.id()),
+                "{} reads what it is to",
+                client.id()
+            );
+            reads.extend(
+                client.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(|p| (*topic, *p))),
+            );
         }
         let is_wanted = |name: &str| {
             self.clients.iter().any(|client| {
@@ -227,8 +251,9 @@ impl Simulation {
             })
         };
         let wanted = self.world.topics.iter().filter(|(name, _)| is_wanted(name));
-        let wanted: BTreeSet<(Uuid, i32)> =
-            wanted.flat_map(|(_, (id, partitions))| (0..*partitions).map(|partition| (*id, partition))).collect();
+        let wanted: BTreeSet<(Uuid, i32)> = wanted
+            .flat_map(|(_, (id, partitions))| (0..*partitions).map(|partition| (*id, partition)))
+            .collect();
         assert_eq!(reads, wanted, "everything that somebody wants is read");
     }
 }
