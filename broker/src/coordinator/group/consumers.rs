@@ -90,7 +90,10 @@ impl Group {
             }
         }
     }
+}
 
+#[expect(dead_code, reason = "the requests of the classic protocol follow")]
+impl Group {
     /// JoinGroup to a consumer group that has members.
     pub(super) fn join_consumers(
         &mut self,

@@ -64,7 +64,7 @@ impl ConsumerGroup {
             Change::Regex(regex, None) => drop(self.regexes.remove(&regex)),
             Change::Profile(id, Some(profile)) => self.set_profile(id, profile),
             Change::Profile(id, None) => self.remove(&id),
-            Change::Holding(id, holding) => self.set_holding(id, holding.unwrap_or_default()),
+            Change::Holding(id, holding) => self.set_holding(&id, holding.unwrap_or_default()),
         }
     }
 
@@ -92,11 +92,11 @@ impl ConsumerGroup {
         release(&mut self.owners, id, &member.holding);
     }
 
-    fn set_holding(&mut self, id: Arc<str>, holding: Holding) {
-        let member = self.members.entry(Arc::clone(&id)).or_default();
-        release(&mut self.owners, &id, &member.holding);
+    fn set_holding(&mut self, id: &Arc<str>, holding: Holding) {
+        let member = self.members.entry(Arc::clone(id)).or_default();
+        release(&mut self.owners, id, &member.holding);
         for partition in holding.partitions() {
-            self.owners.insert(partition, Arc::clone(&id));
+            self.owners.insert(partition, Arc::clone(id));
         }
         member.holding = holding;
     }
