@@ -64,7 +64,12 @@ impl ConsumerGroup {
             Change::Regex(regex, None) => drop(self.regexes.remove(&regex)),
             Change::Profile(id, Some(profile)) => self.set_profile(id, profile),
             Change::Profile(id, None) => self.remove(&id),
-            Change::Holding(id, holding) => self.set_holding(&id, holding.unwrap_or_default()),
+            Change::Holding(id, Some(holding)) => self.set_holding(&id, holding),
+            Change::Holding(id, None) => {
+                if self.members.contains_key(&id) {
+                    self.set_holding(&id, Holding::default());
+                }
+            }
         }
     }
 
