@@ -26,8 +26,11 @@ mod dispatch;
 mod error;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod log_limit;
@@ -40,6 +43,7 @@ mod placement;
 mod produce;
 mod refusal;
 mod session;
+mod sync_group;
 #[cfg(test)]
 pub(crate) mod testing;
 

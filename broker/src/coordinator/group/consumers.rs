@@ -5,8 +5,8 @@
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
     ConsumerGroupDescribedGroup, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, SyncGroupRequest,
+    SyncGroupResponse,
 };
 
 use super::classic::Joiner;
@@ -42,8 +42,10 @@ impl Group {
         match self.kind_mut() {
             Kind::Consumer(group) => return group.heartbeat(request, caller, env, fx),
             Kind::Classic(classic) if joins && !classic.is_empty() => {
-                let group = ConsumerGroup::from_classic(classic, env, fx)?;
-                return self.become_consumer(group).heartbeat(request, caller, env, fx);
+                let mut group = ConsumerGroup::from_classic(classic, env, fx)?;
+                let answer = group.heartbeat(request, caller, env, fx);
+                *self.kind_mut() = Kind::Consumer(Box::new(group));
+                return answer;
             }
             Kind::Simple | Kind::Classic(_) if joins => {}
             Kind::Simple => return Err(not_found(format!("Group {} not found.", self.id()))),
@@ -57,16 +59,8 @@ impl Group {
         let answer = group.heartbeat(request, caller, env, &mut first)?;
         fx.records.extend(self.tombstones());
         fx.records.extend(first.records);
-        self.become_consumer(group);
+        *self.kind_mut() = Kind::Consumer(Box::new(group));
         Ok(answer)
-    }
-
-    fn become_consumer(&mut self, group: ConsumerGroup) -> &mut ConsumerGroup {
-        *self.kind_mut() = Kind::Consumer(group);
-        match self.kind_mut() {
-            Kind::Consumer(group) => group,
-            Kind::Simple | Kind::Classic(_) | Kind::Share(_) => unreachable!("it was made one just now"),
-        }
     }
 
     /// Makes a classic group of one that only classic members are left in.
@@ -74,7 +68,7 @@ impl Group {
         if matches!(self.kind(), Kind::Consumer(group) if group.wants_downgrade(env))
             && let Kind::Consumer(group) = std::mem::replace(self.kind_mut(), Kind::Simple)
         {
-            *self.kind_mut() = Kind::Classic(group.into_classic(env, fx));
+            *self.kind_mut() = Kind::Classic(Box::new(group.into_classic(env, fx)));
         }
     }
 
@@ -90,10 +84,6 @@ impl Group {
             }
         }
     }
-}
-
-#[expect(dead_code, reason = "the requests of the classic protocol follow")]
-impl Group {
     /// JoinGroup to a consumer group that has members.
     pub(super) fn join_consumers(
         &mut self,
@@ -137,19 +127,6 @@ impl Group {
             Kind::Simple | Kind::Classic(_) | Kind::Share(_) => Err(ErrorCode::UnknownMemberId),
         };
         answer.unwrap_or_else(|code| HeartbeatResponse { error_code: code.code(), ..Default::default() })
-    }
-
-    /// LeaveGroup to a consumer group; `None` if it is none.
-    pub(super) fn leave_consumers(
-        &mut self,
-        request: LeaveGroupRequest,
-        env: &Env<'_>,
-        fx: &mut Effects,
-    ) -> Option<LeaveGroupResponse> {
-        let Kind::Consumer(group) = self.kind_mut() else { return None };
-        let answer = group.leave_classic(request, env, fx);
-        self.settle_protocol(env, fx);
-        Some(answer)
     }
 }
 

@@ -30,6 +30,7 @@ pub mod group;
 mod images;
 mod load;
 mod log_scan;
+pub mod members;
 pub mod offsets;
 pub mod offsets_topic;
 mod record;

@@ -92,12 +92,6 @@ impl ClassicGroup {
             joiner,
             ticket,
         };
-        let timeouts = &env.config.groups.classic;
-        if join.session_timeout_ms < timeouts.session_timeout_ms_min
-            || timeouts.session_timeout_ms_max < join.session_timeout_ms
-        {
-            return Some(refuse_join(&join.member_id, ErrorCode::InvalidSessionTimeout));
-        }
         if !self.has_room_for(&join, env) {
             self.turn_away(&join.member_id, env, fx);
             return Some(refuse_join("", ErrorCode::GroupMaxSizeReached));
@@ -113,14 +107,14 @@ impl ClassicGroup {
     }
 
     /// Kafka's rule for `group.max.size`: while a generation is prepared, those that have joined it count, so that a group
-    /// that is too large loses those that come last. Memory has a limit too: what cannot be stored is not taken.
+    /// that is too large loses those that come last. Memory has a limit of its own.
     fn has_room_for(&self, join: &Join<'_>, env: &Env<'_>) -> bool {
         let known = join.instance_id.as_deref().and_then(|id| self.roster.of_instance(id)).map(Arc::as_ref);
         let member =
             self.roster.get(if join.member_id.is_empty() { known.unwrap_or("") } else { &join.member_id });
         let held = member.map_or(0, |member| protocols_bytes(&member.protocols));
         let bytes = (self.roster.bytes() + protocols_bytes(&join.protocols)).saturating_sub(held);
-        if bytes_max(env) < bytes {
+        if env.config.groups.classic.members_bytes_max < bytes {
             return false;
         }
         let members_max = env.config.groups.classic.size_max;
@@ -162,7 +156,7 @@ impl ClassicGroup {
         let new_id = join.fresh_id(env);
         if let Some(instance_id) = &join.instance_id {
             return match self.roster.of_instance(instance_id).cloned() {
-                Some(old_id) => self.replace_static_member(join, &old_id, new_id, env, fx),
+                Some(old_id) => self.replace_static_member(join, &old_id, &new_id, env, fx),
                 None => self.add_member(join, new_id, env, fx),
             };
         }
@@ -246,9 +240,4 @@ impl ClassicGroup {
         }
         self.roster.update(id, join.update());
     }
-}
-
-/// The most that a group may weigh: its record has to fit into a batch of `__consumer_offsets`.
-pub(super) fn bytes_max(env: &Env<'_>) -> usize {
-    env.config.topic_defaults.max_message_bytes
 }

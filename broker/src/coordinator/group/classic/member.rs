@@ -8,8 +8,8 @@ use sendlog_protocol::messages::JoinGroupRequestProtocol;
 
 use crate::coordinator::group::Ticket;
 
-/// What a member's protocols, assignment and names weigh beside their bytes.
-const ENTRY_BYTES: usize = 64;
+/// What each of a group's small things takes beside its bytes.
+pub const ENTRY_BYTES: usize = 64;
 
 /// A member.
 #[derive(Debug, Clone, PartialEq, Eq)]

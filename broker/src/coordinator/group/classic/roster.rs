@@ -11,8 +11,11 @@ use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::JoinGroupRequestProtocol;
 
-use super::member::{Member, protocols_bytes};
+use super::member::{ENTRY_BYTES, Member, protocols_bytes};
 use crate::coordinator::group::Ticket;
+
+/// About what an id takes that is expected back.
+const PENDING_BYTES: usize = 4 * ENTRY_BYTES;
 
 /// The members.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +78,9 @@ impl Roster {
         self.leader.as_deref() == Some(id)
     }
 
-    /// About what the members take in memory.
+    /// About what the members take in memory, and the ids that are expected back.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.pending.len() * PENDING_BYTES
     }
 
     /// How many members have a JoinGroup waiting.
@@ -289,7 +292,8 @@ impl Roster {
 
     /// When to look whose time is over; nobody's is before.
     pub fn sessions_due_ms(&self) -> Option<i64> {
-        self.sessions_due_ms
+        let is_anyone = !self.members.is_empty() || !self.pending.is_empty();
+        self.sessions_due_ms.filter(|_| is_anyone)
     }
 
     /// Whose time is over. Pending ones are forgotten at once. A member whose request waits here is alive: its time

@@ -15,34 +15,38 @@ impl ClassicGroup {
         &mut self,
         join: Join<'_>,
         old_id: &str,
-        new_id: Arc<str>,
+        new_id: &Arc<str>,
         env: &Env<'_>,
         fx: &mut Effects,
     ) -> Option<JoinGroupResponse> {
         let leader_before = self.leader().cloned();
         let reason = format!("static member {old_id} comes back as {new_id}: {}", join.reason);
         let can_skip_assignment = join.joiner.can_skip_assignment;
-        self.fence(old_id, &new_id, fx);
+        self.fence(old_id, new_id, fx);
         // A session of the old length, as in Kafka: a heartbeat brings the new one.
-        self.renew_session(&new_id, env);
+        self.renew_session(new_id, env);
         match self.state {
             State::Stable => {
                 let ticket = join.ticket;
-                self.roster.update(&new_id, join.update());
+                self.roster.update(new_id, join.update());
                 if self.roster.select_protocol() == self.protocol {
                     fx.append(self.record());
-                    return Some(self.joined_unchanged(&new_id, leader_before, can_skip_assignment));
+                    return Some(self.joined_unchanged(
+                        new_id,
+                        leader_before.as_deref(),
+                        can_skip_assignment,
+                    ));
                 }
-                self.roster.park_join(&new_id, ticket);
+                self.roster.park_join(new_id, ticket);
                 self.rebalance(&reason, env, fx);
             }
             // The leader may have been told the old id and would assign to that.
             State::CompletingRebalance => {
-                self.wait_to_join(&new_id, join, fx);
+                self.wait_to_join(new_id, join, fx);
                 self.rebalance(&reason, env, fx);
             }
             State::Empty | State::PreparingRebalance(_) => {
-                self.wait_to_join(&new_id, join, fx);
+                self.wait_to_join(new_id, join, fx);
                 self.rebalance_or_complete(&reason, env, fx);
             }
         }
@@ -65,16 +69,11 @@ impl ClassicGroup {
 
     /// The generation stands, and so does the assignment that SyncGroup returns. A leader must not assign anew, for nobody
     /// would hear of it: where it cannot be told so (before KIP-814) it is told that another one leads, its old self.
-    fn joined_unchanged(
-        &self,
-        id: &str,
-        leader_before: Option<Arc<str>>,
-        can_skip: bool,
-    ) -> JoinGroupResponse {
+    fn joined_unchanged(&self, id: &str, leader_before: Option<&str>, can_skip: bool) -> JoinGroupResponse {
         if can_skip {
             JoinGroupResponse { skip_assignment: self.roster.is_leader(id), ..self.joined(id) }
         } else {
-            self.joined_as_follower(id, leader_before.as_deref())
+            self.joined_as_follower(id, leader_before)
         }
     }
 }

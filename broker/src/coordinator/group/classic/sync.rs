@@ -7,7 +7,6 @@ use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse};
 
 use super::answers::refuse_sync;
-use super::join::bytes_max;
 use super::{ClassicGroup, State};
 use crate::coordinator::group::{Effects, Env, Reply, Ticket};
 
@@ -77,7 +76,7 @@ impl ClassicGroup {
             // In memory of its own: a slice would keep the whole request's frame.
             self.roster.assign(&id, Bytes::copy_from_slice(&assignment));
         }
-        if bytes_max(env) < self.roster.bytes() {
+        if env.config.groups.classic.members_bytes_max < self.roster.bytes() {
             tracing::warn!(group = %self.id, bytes = self.roster.bytes(), "an assignment is too large to be stored");
             self.take_assignments_back(ErrorCode::UnknownServerError, env, fx);
             self.rebalance("the assignment is too large", env, fx);

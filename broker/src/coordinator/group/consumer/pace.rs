@@ -35,15 +35,15 @@ impl ConsumerGroup {
 
 /// `consumer.heartbeat.interval.ms` of the group.
 pub(super) fn usual_interval_ms(env: &Env<'_>) -> i32 {
-    env.config.groups.consumer.heartbeat_interval_ms.default
+    env.group.consumer_heartbeat_interval_ms
 }
 
 /// `consumer.session.timeout.ms` of the group.
 pub(super) fn session_timeout_ms(env: &Env<'_>) -> i64 {
-    i64::from(env.config.groups.consumer.session_timeout_ms.default)
+    i64::from(env.group.consumer_session_timeout_ms)
 }
 
 /// `consumer.assignment.interval.ms` of the group.
 pub(super) fn assignment_interval_ms(env: &Env<'_>) -> i64 {
-    i64::from(env.config.groups.consumer.assignment_interval_ms.default)
+    i64::from(env.group.consumer_assignment_interval_ms)
 }

@@ -113,6 +113,7 @@ impl World {
         let env = Env {
             now: Moment { wall_ms: 0, steady_ms: self.now_ms },
             config: &self.config,
+            group: &GroupConfig::resolve(&self.config.groups, &Overrides::new()),
             topics: &self.image,
             fresh_id: Uuid::nil(),
         };
@@ -124,6 +125,7 @@ impl World {
         let env = Env {
             now: Moment { wall_ms: 0, steady_ms: self.now_ms },
             config: &self.config,
+            group: &GroupConfig::resolve(&self.config.groups, &Overrides::new()),
             topics: &self.image,
             fresh_id: Uuid::nil(),
         };

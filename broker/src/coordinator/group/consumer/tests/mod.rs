@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 use super::heartbeat::check;
 use super::{Caller, ConsumerGroup, Refused};
+use crate::config::group_config::GroupConfig;
+use crate::config::scope::Overrides;
 use crate::config::{Args, Config};
 use crate::coordinator::group::assign::Assignment;
 use crate::coordinator::group::{Effects, Env, Moment, TopicImage, TopicsImage};
@@ -71,6 +73,7 @@ impl World {
         let env = Env {
             now: Moment { wall_ms: self.now_ms + 1_700_000_000_000, steady_ms: self.now_ms },
             config: &self.config,
+            group: &GroupConfig::resolve(&self.config.groups, &Overrides::new()),
             topics: &self.image,
             fresh_id: Uuid::new_v4(),
         };
