@@ -86,7 +86,15 @@ api_keys! {
     Fetch = 1, FetchRequest => messages::FetchResponse<Bytes>;
     ListOffsets = 2, ListOffsetsRequest => messages::ListOffsetsResponse;
     Metadata = 3, MetadataRequest => messages::MetadataResponse;
+    OffsetCommit = 8, OffsetCommitRequest => messages::OffsetCommitResponse;
+    OffsetFetch = 9, OffsetFetchRequest => messages::OffsetFetchResponse;
     FindCoordinator = 10, FindCoordinatorRequest => messages::FindCoordinatorResponse;
+    JoinGroup = 11, JoinGroupRequest => messages::JoinGroupResponse;
+    Heartbeat = 12, HeartbeatRequest => messages::HeartbeatResponse;
+    LeaveGroup = 13, LeaveGroupRequest => messages::LeaveGroupResponse;
+    SyncGroup = 14, SyncGroupRequest => messages::SyncGroupResponse;
+    DescribeGroups = 15, DescribeGroupsRequest => messages::DescribeGroupsResponse;
+    ListGroups = 16, ListGroupsRequest => messages::ListGroupsResponse;
     ApiVersions = 18, ApiVersionsRequest => messages::ApiVersionsResponse;
     CreateTopics = 19, CreateTopicsRequest => messages::CreateTopicsResponse;
     DeleteTopics = 20, DeleteTopicsRequest => messages::DeleteTopicsResponse;
@@ -97,9 +105,13 @@ api_keys! {
     AlterConfigs = 33, AlterConfigsRequest => messages::AlterConfigsResponse;
     DescribeLogDirs = 35, DescribeLogDirsRequest => messages::DescribeLogDirsResponse;
     CreatePartitions = 37, CreatePartitionsRequest => messages::CreatePartitionsResponse;
+    DeleteGroups = 42, DeleteGroupsRequest => messages::DeleteGroupsResponse;
     IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest => messages::IncrementalAlterConfigsResponse;
+    OffsetDelete = 47, OffsetDeleteRequest => messages::OffsetDeleteResponse;
     DescribeCluster = 60, DescribeClusterRequest => messages::DescribeClusterResponse;
     DescribeProducers = 61, DescribeProducersRequest => messages::DescribeProducersResponse;
+    ConsumerGroupHeartbeat = 68, ConsumerGroupHeartbeatRequest => messages::ConsumerGroupHeartbeatResponse;
+    ConsumerGroupDescribe = 69, ConsumerGroupDescribeRequest => messages::ConsumerGroupDescribeResponse;
 }
 
 #[cfg(test)]

@@ -31,8 +31,16 @@ pub(crate) trait Field: Sized {
     fn read(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError>;
 }
 
-/// A type with a null, which is said in its length prefix.
+/// A type with a null, which is said in its length prefix, or in a byte before a struct.
 pub(crate) trait Nullable: Field {
+    /// [`Field::KIND`] where the value may be null.
+    const KIND_NULLABLE: Kind = Self::KIND;
+
+    /// [`Field::size_min`] where the value may be null.
+    fn size_min_nullable(layout: Layout) -> usize {
+        Self::size_min(layout)
+    }
+
     fn write_nullable(value: Option<&Self>, out: &mut Writer, layout: Layout) -> Result<(), EncodeError>;
 
     fn read_nullable(input: &mut Reader, layout: Layout) -> Result<Option<Self>, DecodeError>;
@@ -165,10 +173,10 @@ impl<T: Field> Nullable for Vec<T> {
 }
 
 impl<T: Nullable> Field for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: Kind = T::KIND_NULLABLE;
 
     fn size_min(layout: Layout) -> usize {
-        T::size_min(layout)
+        T::size_min_nullable(layout)
     }
 
     fn write(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
@@ -178,6 +186,24 @@ impl<T: Nullable> Field for Option<T> {
     fn read(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
         T::read_nullable(input, layout)
     }
+}
+
+/// Writes a struct that may be null.
+pub(crate) fn write_nullable_struct<T: Field>(
+    value: Option<&T>,
+    out: &mut Writer,
+    layout: Layout,
+) -> Result<(), EncodeError> {
+    out.i8(if value.is_some() { 1 } else { -1 });
+    value.map_or(Ok(()), |value| value.write(out, layout))
+}
+
+/// Reads a struct that may be null. As in Kafka, every negative byte is the null.
+pub(crate) fn read_nullable_struct<T: Field>(
+    input: &mut Reader,
+    layout: Layout,
+) -> Result<Option<T>, DecodeError> {
+    if input.i8()? < 0 { Ok(None) } else { T::read(input, layout).map(Some) }
 }
 
 /// Collects the tagged fields that end a struct in flexible versions.

@@ -270,7 +270,7 @@ fn for_each_array(mut check: impl FnMut(&Codec, i16, &Path)) {
                 }
                 other => other,
             };
-            if let Kind::Struct(schema) = element {
+            if let Kind::Struct(schema) | Kind::NullableStruct(schema) = element {
                 walk(schema, version, path, check);
             }
             path.pop();
@@ -353,6 +353,10 @@ impl Dense<'_> {
                 self.value(*element, Some(rest));
             }
             (Kind::Struct(schema), path) => self.fields(schema, path),
+            (Kind::NullableStruct(schema), path) => {
+                self.out.push(1);
+                self.fields(schema, path);
+            }
         }
     }
 }

@@ -44,7 +44,15 @@ requests! {
     FetchRequest;
     ListOffsetsRequest;
     MetadataRequest;
+    OffsetCommitRequest;
+    OffsetFetchRequest;
     FindCoordinatorRequest;
+    JoinGroupRequest;
+    HeartbeatRequest;
+    LeaveGroupRequest;
+    SyncGroupRequest;
+    DescribeGroupsRequest;
+    ListGroupsRequest;
     ApiVersionsRequest;
     CreateTopicsRequest;
     DeleteTopicsRequest;
@@ -55,9 +63,13 @@ requests! {
     AlterConfigsRequest;
     DescribeLogDirsRequest;
     CreatePartitionsRequest;
+    DeleteGroupsRequest;
     IncrementalAlterConfigsRequest;
+    OffsetDeleteRequest;
     DescribeClusterRequest;
     DescribeProducersRequest;
+    ConsumerGroupHeartbeatRequest;
+    ConsumerGroupDescribeRequest;
 }
 
 /// The request of an API.
@@ -117,6 +129,10 @@ impl Liar {
             Kind::I64 => self.honest.extend([0; 8]),
             Kind::Uuid => self.honest.extend([0; 16]),
             Kind::Struct(schema) => self.pass_struct(schema),
+            Kind::NullableStruct(schema) => {
+                self.honest.push(1);
+                self.pass_struct(schema);
+            }
             Kind::String if self.is_flexible => self.lie_and_go_on(field, UNSIGNED_VARINT_MAX, &[1]),
             Kind::String => self.lie_and_go_on(field, &[0x7f, 0xff], &[0, 0]),
             Kind::Bytes if self.is_flexible => self.lie_and_go_on(field, UNSIGNED_VARINT_MAX, &[1]),

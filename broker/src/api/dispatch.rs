@@ -146,6 +146,8 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::DescribeCluster => serve!(context, session, incoming, describe_cluster),
         ApiKey::DescribeProducers => serve!(context, session, incoming, describe_producers),
         ApiKey::ApiVersions => api_versions(context, session, incoming),
+        // The codec knows more APIs than are served; `answer` lets none of those through.
+        _ => Err(Close::Unsupported { key: incoming.header.api_key, version: incoming.header.api_version }),
     }
 }
 

@@ -67,7 +67,15 @@ pub(crate) fn codecs() -> Vec<Codec> {
         FetchRequest, FetchResponse<Bytes>;
         ListOffsetsRequest, ListOffsetsResponse;
         MetadataRequest, MetadataResponse;
+        OffsetCommitRequest, OffsetCommitResponse;
+        OffsetFetchRequest, OffsetFetchResponse;
         FindCoordinatorRequest, FindCoordinatorResponse;
+        JoinGroupRequest, JoinGroupResponse;
+        HeartbeatRequest, HeartbeatResponse;
+        LeaveGroupRequest, LeaveGroupResponse;
+        SyncGroupRequest, SyncGroupResponse;
+        DescribeGroupsRequest, DescribeGroupsResponse;
+        ListGroupsRequest, ListGroupsResponse;
         ApiVersionsRequest, ApiVersionsResponse;
         CreateTopicsRequest, CreateTopicsResponse;
         DeleteTopicsRequest, DeleteTopicsResponse;
@@ -78,9 +86,13 @@ pub(crate) fn codecs() -> Vec<Codec> {
         AlterConfigsRequest, AlterConfigsResponse;
         DescribeLogDirsRequest, DescribeLogDirsResponse;
         CreatePartitionsRequest, CreatePartitionsResponse;
+        DeleteGroupsRequest, DeleteGroupsResponse;
         IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+        OffsetDeleteRequest, OffsetDeleteResponse;
         DescribeClusterRequest, DescribeClusterResponse;
         DescribeProducersRequest, DescribeProducersResponse;
+        ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
     };
     let mut expected =
         ApiKey::ALL.iter().flat_map(|key| [key.name(), key.name()].into_iter().zip(["Request", "Response"]));
@@ -219,6 +231,11 @@ impl<'a> Sampler<'a> {
                 for _ in 0..count {
                     self.element(element);
                 }
+            }
+            Kind::NullableStruct(_) if null => self.out.push(0xff),
+            Kind::NullableStruct(schema) => {
+                self.out.push(1);
+                self.fields(schema, not_default);
             }
             Kind::Struct(schema) => self.fields(schema, not_default),
         }

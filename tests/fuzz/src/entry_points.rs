@@ -88,14 +88,19 @@ pub fn request(data: &[u8]) {
     let (body, version) = (reader.into_remaining(), header.api_version);
     round_trip_by_key!(key, body, version,
         Produce => ProduceRequest, Fetch => FetchRequest, ListOffsets => ListOffsetsRequest,
-        Metadata => MetadataRequest, FindCoordinator => FindCoordinatorRequest,
+        Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest, OffsetFetch => OffsetFetchRequest,
+        FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
+        Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
+        DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest,
         ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest,
         DeleteTopics => DeleteTopicsRequest, DeleteRecords => DeleteRecordsRequest,
         InitProducerId => InitProducerIdRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
         DescribeConfigs => DescribeConfigsRequest, AlterConfigs => AlterConfigsRequest,
         DescribeLogDirs => DescribeLogDirsRequest, CreatePartitions => CreatePartitionsRequest,
-        IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
-        DescribeCluster => DescribeClusterRequest, DescribeProducers => DescribeProducersRequest,
+        DeleteGroups => DeleteGroupsRequest, IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
+        OffsetDelete => OffsetDeleteRequest, DescribeCluster => DescribeClusterRequest,
+        DescribeProducers => DescribeProducersRequest, ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest,
+        ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
     );
 }
 
@@ -111,14 +116,20 @@ pub fn response(data: &[u8]) {
     let body = reader.into_remaining();
     round_trip_by_key!(key, body, version,
         Produce => ProduceResponse, Fetch => FetchResponse<Bytes>, ListOffsets => ListOffsetsResponse,
-        Metadata => MetadataResponse, FindCoordinator => FindCoordinatorResponse,
+        Metadata => MetadataResponse, OffsetCommit => OffsetCommitResponse, OffsetFetch => OffsetFetchResponse,
+        FindCoordinator => FindCoordinatorResponse, JoinGroup => JoinGroupResponse,
+        Heartbeat => HeartbeatResponse, LeaveGroup => LeaveGroupResponse, SyncGroup => SyncGroupResponse,
+        DescribeGroups => DescribeGroupsResponse, ListGroups => ListGroupsResponse,
         ApiVersions => ApiVersionsResponse, CreateTopics => CreateTopicsResponse,
         DeleteTopics => DeleteTopicsResponse, DeleteRecords => DeleteRecordsResponse,
         InitProducerId => InitProducerIdResponse, OffsetForLeaderEpoch => OffsetForLeaderEpochResponse,
         DescribeConfigs => DescribeConfigsResponse, AlterConfigs => AlterConfigsResponse,
         DescribeLogDirs => DescribeLogDirsResponse, CreatePartitions => CreatePartitionsResponse,
-        IncrementalAlterConfigs => IncrementalAlterConfigsResponse,
-        DescribeCluster => DescribeClusterResponse, DescribeProducers => DescribeProducersResponse,
+        DeleteGroups => DeleteGroupsResponse, IncrementalAlterConfigs => IncrementalAlterConfigsResponse,
+        OffsetDelete => OffsetDeleteResponse, DescribeCluster => DescribeClusterResponse,
+        DescribeProducers => DescribeProducersResponse,
+        ConsumerGroupHeartbeat => ConsumerGroupHeartbeatResponse,
+        ConsumerGroupDescribe => ConsumerGroupDescribeResponse,
     );
 }
 
