@@ -29,6 +29,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod coordinator;
 pub mod housekeeping;
 pub mod net;
 mod opened;
