@@ -4,11 +4,13 @@
 //! differs, its doc says so. `docs/configuration.md` repeats this table; a test of [`super`] compares the
 //! two.
 
+use super::cleaner_table::{CLEANER, CLEANER_DEFAULTS};
+use super::group_table::{CONSUMER_GROUPS, GROUPS, SHARE_GROUPS};
 use super::setting::{Kind, Setting};
 
-const INT_MAX: i64 = i32::MAX as i64;
-const LONG_MAX: i64 = i64::MAX;
-const MIB: i64 = 1024 * 1024;
+pub(super) const INT_MAX: i64 = i32::MAX as i64;
+pub(super) const LONG_MAX: i64 = i64::MAX;
+pub(super) const MIB: i64 = 1024 * 1024;
 
 /// What a group of settings is about.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +26,12 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Broker", settings: BROKER },
     Section { title: "Topics", settings: TOPICS },
     Section { title: "Defaults of topic settings", settings: TOPIC_DEFAULTS },
+    Section { title: "Defaults of topic settings for compaction", settings: CLEANER_DEFAULTS },
     Section { title: "Durability and the log", settings: LOG },
+    Section { title: "Compaction", settings: CLEANER },
+    Section { title: "Groups and their offsets", settings: GROUPS },
+    Section { title: "Groups of the consumer protocol", settings: CONSUMER_GROUPS },
+    Section { title: "Share groups", settings: SHARE_GROUPS },
     Section { title: "Network and limits", settings: NETWORK },
     Section { title: "Diagnostics", settings: DIAGNOSTICS },
 ];
@@ -40,7 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
     SECTIONS.iter().flat_map(|section| section.settings)
 }
 
-const fn row(
+pub(super) const fn row(
     name: &'static str,
     kind: Kind,
     default: Option<&'static str>,
@@ -50,11 +57,11 @@ const fn row(
     Setting { name, kind, default, unit, doc }
 }
 
-const fn int(min: i64, max: i64) -> Kind {
+pub(super) const fn int(min: i64, max: i64) -> Kind {
     Kind::Int { min, max }
 }
 
-const fn long(min: i64, max: i64) -> Kind {
+pub(super) const fn long(min: i64, max: i64) -> Kind {
     Kind::Long { min, max }
 }
 
