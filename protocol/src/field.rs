@@ -29,6 +29,16 @@ pub(crate) trait Field: Sized {
     fn write(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError>;
 
     fn read(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError>;
+
+    /// As [`Field::write`], for a tagged field.
+    fn write_tagged(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
+        self.write(out, layout)
+    }
+
+    /// As [`Field::read`], for a tagged field.
+    fn read_tagged(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
+        Self::read(input, layout)
+    }
 }
 
 /// A type with a null, which is said in its length prefix, or in a byte before a struct.
@@ -44,6 +54,20 @@ pub(crate) trait Nullable: Field {
     fn write_nullable(value: Option<&Self>, out: &mut Writer, layout: Layout) -> Result<(), EncodeError>;
 
     fn read_nullable(input: &mut Reader, layout: Layout) -> Result<Option<Self>, DecodeError>;
+
+    /// As [`Nullable::write_nullable`], for a tagged field.
+    fn write_nullable_tagged(
+        value: Option<&Self>,
+        out: &mut Writer,
+        layout: Layout,
+    ) -> Result<(), EncodeError> {
+        Self::write_nullable(value, out, layout)
+    }
+
+    /// As [`Nullable::read_nullable`], for a tagged field.
+    fn read_nullable_tagged(input: &mut Reader, layout: Layout) -> Result<Option<Self>, DecodeError> {
+        Self::read_nullable(input, layout)
+    }
 }
 
 macro_rules! fixed_size {
@@ -186,24 +210,51 @@ impl<T: Nullable> Field for Option<T> {
     fn read(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
         T::read_nullable(input, layout)
     }
+
+    fn write_tagged(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
+        T::write_nullable_tagged(self.as_ref(), out, layout)
+    }
+
+    fn read_tagged(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
+        T::read_nullable_tagged(input, layout)
+    }
 }
 
-/// Writes a struct that may be null.
-pub(crate) fn write_nullable_struct<T: Field>(
-    value: Option<&T>,
-    out: &mut Writer,
-    layout: Layout,
-) -> Result<(), EncodeError> {
-    out.i8(if value.is_some() { 1 } else { -1 });
-    value.map_or(Ok(()), |value| value.write(out, layout))
+/// What precedes a struct that may be null. Kafka has another null for tagged fields than for plain ones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Presence {
+    /// -1 for null, or 1; every negative byte is read as null.
+    Plain,
+    /// 0 for null, or 1.
+    Tagged,
 }
 
-/// Reads a struct that may be null. As in Kafka, every negative byte is the null.
-pub(crate) fn read_nullable_struct<T: Field>(
-    input: &mut Reader,
-    layout: Layout,
-) -> Result<Option<T>, DecodeError> {
-    if input.i8()? < 0 { Ok(None) } else { T::read(input, layout).map(Some) }
+impl Presence {
+    pub(crate) fn write_struct<T: Field>(
+        self,
+        value: Option<&T>,
+        out: &mut Writer,
+        layout: Layout,
+    ) -> Result<(), EncodeError> {
+        match (value, self) {
+            (Some(_), _) => out.i8(1),
+            (None, Self::Plain) => out.i8(-1),
+            (None, Self::Tagged) => out.i8(0),
+        }
+        value.map_or(Ok(()), |value| value.write(out, layout))
+    }
+
+    pub(crate) fn read_struct<T: Field>(
+        self,
+        input: &mut Reader,
+        layout: Layout,
+    ) -> Result<Option<T>, DecodeError> {
+        let is_null = match (input.i8()?, self) {
+            (byte, Self::Plain) => byte < 0,
+            (byte, Self::Tagged) => byte == 0,
+        };
+        if is_null { Ok(None) } else { T::read(input, layout).map(Some) }
+    }
 }
 
 /// Collects the tagged fields that end a struct in flexible versions.
@@ -217,7 +268,7 @@ impl TaggedFields {
     /// Adds a field; tags must ascend.
     pub(crate) fn put<T: Field>(&mut self, tag: u32, value: &T, layout: Layout) -> Result<(), EncodeError> {
         let mut field = Writer::new();
-        value.write(&mut field, layout)?;
+        value.write_tagged(&mut field, layout)?;
         let length = u32::try_from(field.len())
             .map_err(|_| EncodeError::TooLong { what: "tagged field", length: field.len() })?;
         self.count += 1;
@@ -236,7 +287,7 @@ impl TaggedFields {
 
 /// Reads the whole of a tagged field whose tag is known.
 pub(crate) fn read_tagged<T: Field>(input: &mut Reader, layout: Layout) -> Result<T, DecodeError> {
-    let value = T::read(input, layout)?;
+    let value = T::read_tagged(input, layout)?;
     input.finish()?;
     Ok(value)
 }

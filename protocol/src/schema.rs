@@ -50,6 +50,6 @@ pub enum Kind {
     Array(&'static Kind),
     /// The fields of another struct.
     Struct(&'static Schema),
-    /// One byte, -1 for null or 1, and then the fields of another struct.
+    /// One byte, 1 or what stands for null, and then the fields of another struct.
     NullableStruct(&'static Schema),
 }

@@ -183,14 +183,29 @@ macro_rules! message_struct {
                 out: &mut $crate::wire::Writer,
                 layout: $crate::field::Layout,
             ) -> Result<(), $crate::wire::EncodeError> {
-                $crate::field::write_nullable_struct(value, out, layout)
+                $crate::field::Presence::Plain.write_struct(value, out, layout)
             }
 
             fn read_nullable(
                 input: &mut $crate::wire::Reader,
                 layout: $crate::field::Layout,
             ) -> Result<Option<Self>, $crate::wire::DecodeError> {
-                $crate::field::read_nullable_struct(input, layout)
+                $crate::field::Presence::Plain.read_struct(input, layout)
+            }
+
+            fn write_nullable_tagged(
+                value: Option<&Self>,
+                out: &mut $crate::wire::Writer,
+                layout: $crate::field::Layout,
+            ) -> Result<(), $crate::wire::EncodeError> {
+                $crate::field::Presence::Tagged.write_struct(value, out, layout)
+            }
+
+            fn read_nullable_tagged(
+                input: &mut $crate::wire::Reader,
+                layout: $crate::field::Layout,
+            ) -> Result<Option<Self>, $crate::wire::DecodeError> {
+                $crate::field::Presence::Tagged.read_struct(input, layout)
             }
         }
     };

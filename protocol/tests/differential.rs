@@ -54,6 +54,7 @@ macro_rules! others {
 
 fn others() -> impl IntoIterator<Item = Other> {
     others! {
+        ConsumerProtocolSubscription ConsumerProtocolAssignment
         ProduceRequest ProduceResponse FetchRequest FetchResponse ListOffsetsRequest ListOffsetsResponse
         MetadataRequest MetadataResponse OffsetCommitRequest OffsetCommitResponse OffsetFetchRequest
         OffsetFetchResponse FindCoordinatorRequest FindCoordinatorResponse JoinGroupRequest JoinGroupResponse
@@ -109,7 +110,8 @@ fn same_bytes_and_same_fields() {
     let others: Vec<Other> = others().into_iter().collect();
     let mut compared = 0;
     for_each_body(60, |codec, version, body, _| {
-        let other = others.iter().find(|other| other.name == codec.name).expect("the other crate has it");
+        // Records of groups have bytes of Kafka's own to be compared with.
+        let Some(other) = others.iter().find(|other| other.name == codec.name) else { return };
         if !other.versions.contains(&version) {
             return;
         }
@@ -129,7 +131,10 @@ fn few_versions_go_uncompared() {
     let others: Vec<Other> = others().into_iter().collect();
     let mut uncompared = Vec::new();
     for codec in codecs() {
-        let other = others.iter().find(|other| other.name == codec.name).expect("the other crate has it");
+        let Some(other) = others.iter().find(|other| other.name == codec.name) else {
+            assert!(!codec.name.ends_with("Request") && !codec.name.ends_with("Response"), "{}", codec.name);
+            continue;
+        };
         let versions = codec.versions.filter(|version| !other.versions.contains(version));
         uncompared.extend(versions.map(|version| (codec.name, version)));
     }

@@ -62,7 +62,7 @@ pub(crate) fn codecs() -> Vec<Codec> {
             )*]
         };
     }
-    let codecs = pairs! {
+    let mut codecs = pairs! {
         ProduceRequest, ProduceResponse;
         FetchRequest, FetchResponse<Bytes>;
         ListOffsetsRequest, ListOffsetsResponse;
@@ -101,7 +101,34 @@ pub(crate) fn codecs() -> Vec<Codec> {
         assert_eq!(codec.name, format!("{name}{suffix}"));
     }
     assert!(expected.next().is_none(), "an API lacks its codecs here");
+    codecs.extend(record_codecs());
     codecs
+}
+
+/// Keys and values of records in internal topics, and what consumers tell each other.
+fn record_codecs() -> Vec<Codec> {
+    macro_rules! bodies {
+        ($($module:ident: $($name:ident)*;)*) => {
+            vec![$($(Codec::of::<sendlog_protocol::$module::$name>(),)*)*]
+        };
+    }
+    bodies! {
+        group_records: OffsetCommitKey OffsetCommitValue GroupMetadataKey GroupMetadataValue
+            ConsumerGroupMetadataKey ConsumerGroupMetadataValue ConsumerGroupPartitionMetadataKey
+            ConsumerGroupPartitionMetadataValue ConsumerGroupMemberMetadataKey
+            ConsumerGroupMemberMetadataValue ConsumerGroupTargetAssignmentMetadataKey
+            ConsumerGroupTargetAssignmentMetadataValue ConsumerGroupTargetAssignmentMemberKey
+            ConsumerGroupTargetAssignmentMemberValue ConsumerGroupCurrentMemberAssignmentKey
+            ConsumerGroupCurrentMemberAssignmentValue ConsumerGroupRegularExpressionKey
+            ConsumerGroupRegularExpressionValue ShareGroupMemberMetadataKey ShareGroupMemberMetadataValue
+            ShareGroupMetadataKey ShareGroupMetadataValue ShareGroupTargetAssignmentMetadataKey
+            ShareGroupTargetAssignmentMetadataValue ShareGroupTargetAssignmentMemberKey
+            ShareGroupTargetAssignmentMemberValue ShareGroupCurrentMemberAssignmentKey
+            ShareGroupCurrentMemberAssignmentValue ShareGroupStatePartitionMetadataKey
+            ShareGroupStatePartitionMetadataValue;
+        share_state_records: ShareSnapshotKey ShareSnapshotValue ShareUpdateKey ShareUpdateValue;
+        consumer_protocol: ConsumerProtocolSubscription ConsumerProtocolAssignment;
+    }
 }
 
 /// Runs `check` on every message, version and some seeds, and says where it failed.
