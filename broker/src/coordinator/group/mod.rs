@@ -15,6 +15,7 @@
 
 pub mod effects;
 pub mod env;
+pub mod share;
 pub mod topics_image;
 
 pub use effects::{Effects, Reply, Ticket};

@@ -30,11 +30,13 @@ pub fn assign(members: &[Subscriber<'_>], topics: &BTreeMap<Uuid, BTreeSet<i32>>
     let mut assignments = vec![Assignment::new(); members.len()];
     let is_uniform = members.windows(2).all(|pair| pair[0].topics == pair[1].topics);
     let mut spread = |topics: &[(&Uuid, &BTreeSet<i32>)]| {
-        let subscribed = members.iter().enumerate().filter(|(_, member)| {
-            topics.iter().any(|(topic, _)| member.topics.contains(*topic))
-        });
+        let subscribed = members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| topics.iter().any(|(topic, _)| member.topics.contains(*topic)));
         let subscribed: Vec<usize> = subscribed.map(|(index, _)| index).collect();
-        let flat = topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(|index| (**topic, *index)));
+        let flat =
+            topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(|index| (**topic, *index)));
         let partitions: Vec<TopicPartition> = flat.collect();
         let current: Vec<&Assignment> = subscribed.iter().map(|index| members[*index].current).collect();
         for (member, given) in subscribed.iter().zip(Spread::over(&partitions, &current)) {
@@ -44,7 +46,8 @@ pub fn assign(members: &[Subscriber<'_>], topics: &BTreeMap<Uuid, BTreeSet<i32>>
         }
     };
     if is_uniform {
-        let all: Vec<_> = topics.iter().collect();
+        let wanted = |topic: &Uuid| members.first().is_some_and(|member| member.topics.contains(topic));
+        let all: Vec<_> = topics.iter().filter(|(topic, _)| wanted(topic)).collect();
         spread(&all);
     } else {
         topics.iter().for_each(|topic| spread(&[topic]));
@@ -87,7 +90,8 @@ impl Spread {
 
     /// Gives what is missing to those that have the most to get.
     fn fill(&mut self, partitions: &[TopicPartition], quotas: &[usize], sharing: usize) {
-        let open = |given: &BTreeSet<TopicPartition>, member: usize| quotas[member].saturating_sub(given.len());
+        let open =
+            |given: &BTreeSet<TopicPartition>, member: usize| quotas[member].saturating_sub(given.len());
         let wanting = (0..quotas.len()).map(|member| (Reverse(open(&self.given[member], member)), member));
         let mut wanting: BTreeSet<(Reverse<usize>, usize)> =
             wanting.filter(|(Reverse(missing), _)| 0 < *missing).collect();
@@ -124,15 +128,16 @@ impl Spread {
 /// How many partitions each member gets. Who has more now may keep one more.
 fn quotas(partitions: &[TopicPartition], current: &[&Assignment], total: usize) -> Vec<usize> {
     let (base, more) = (total / current.len(), total % current.len());
-    let has = |assignment: &Assignment| {
-        partitions.iter().filter(|(topic, index)| {
+    let count = |assignment: &Assignment| {
+        let has = |(topic, index): &&TopicPartition| {
             assignment.get(topic).is_some_and(|indexes| indexes.contains(index))
-        })
+        };
+        partitions.iter().filter(has).count()
     };
     let mut order: Vec<(Reverse<usize>, usize)> = current
         .iter()
         .enumerate()
-        .map(|(member, assignment)| (Reverse(has(assignment).count().min(base + 1)), member))
+        .map(|(member, assignment)| (Reverse(count(assignment).min(base + 1)), member))
         .collect();
     order.sort_unstable();
     let mut quotas = vec![base; current.len()];

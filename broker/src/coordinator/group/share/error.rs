@@ -15,7 +15,9 @@ pub enum ShareGroupError {
         group_id: String,
     },
     /// The member's epoch is neither the present one nor the one before.
-    #[error("The share group member has member epoch {found}, and the group coordinator knows {known}. The member must abandon all its partitions and rejoin.")]
+    #[error(
+        "The share group member has member epoch {found}, and the group coordinator knows {known}. The member must abandon all its partitions and rejoin."
+    )]
     Fenced {
         /// The epoch of the request.
         found: i32,

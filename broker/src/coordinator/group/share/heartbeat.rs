@@ -64,8 +64,9 @@ impl ShareGroup {
         let until_ms = env.now.steady_ms.saturating_add(session_timeout_ms(env));
         let Some(member) = self.members.get_mut(&member_id) else { return Err(self.unknown(report)) };
         member.session_until_ms = until_ms;
-        let tells =
-            report.member_epoch == JOIN_EPOCH || report.topics.is_some() || member.assigned != before.assigned;
+        let tells = report.member_epoch == JOIN_EPOCH
+            || report.topics.is_some()
+            || member.assigned != before.assigned;
         let assignment = tells.then(|| member.assigned.clone());
         Ok(HeartbeatAnswer { member_epoch: member.epoch, assignment })
     }
@@ -145,14 +146,18 @@ impl ShareGroup {
         let ids = |member: &ShareMember| {
             member.topics.iter().filter_map(|name| topics.by_name(name)).map(|topic| topic.id).collect()
         };
-        let subscribed: BTreeSet<_> = self.members.values().flat_map(|member| -> BTreeSet<_> { ids(member) }).collect();
+        let subscribed: BTreeSet<_> =
+            self.members.values().flat_map(|member| -> BTreeSet<_> { ids(member) }).collect();
         let assignable = self.initialized.iter().filter(|(id, _)| subscribed.contains(*id));
         let assignable = assignable.map(|(id, topic)| (*id, topic.partitions.clone())).collect();
         let none = Assignment::new();
         let members: Vec<Subscriber<'_>> = self
             .members
             .iter()
-            .map(|(id, member)| Subscriber { topics: ids(member), current: self.target.get(id).unwrap_or(&none) })
+            .map(|(id, member)| Subscriber {
+                topics: ids(member),
+                current: self.target.get(id).unwrap_or(&none),
+            })
             .collect();
         let assignments = assignor::assign(&members, &assignable);
         let member_ids: Vec<Arc<str>> = self.members.keys().cloned().collect();

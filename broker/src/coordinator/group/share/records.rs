@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use sendlog_protocol::group_records::{
     GroupRecord, ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue,
-    ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue,
-    ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue, ShareGroupStateTopicPartitions,
-    ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
-    ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue,
-    TargetAssignmentTopicPartition,
+    ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey,
+    ShareGroupMetadataValue, ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue,
+    ShareGroupStateTopicPartitions, ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue, ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue, TargetAssignmentTopicPartition,
 };
 
 use super::{Assignment, ShareGroup, ShareMember};
@@ -23,7 +23,8 @@ impl ShareGroup {
     pub fn snapshot(&self) -> Vec<GroupRecord> {
         let mut records = Vec::new();
         for (id, member) in &self.members {
-            records.push(GroupRecord::ShareGroupMemberMetadata(self.member_key(id), Some(member_value(member))));
+            records
+                .push(GroupRecord::ShareGroupMemberMetadata(self.member_key(id), Some(member_value(member))));
         }
         records.push(self.metadata());
         for (id, target) in &self.target {

@@ -25,7 +25,8 @@ impl ShareGroup {
                 member.rack_id.clone_from(&value.rack_id);
                 member.client_id.clone_from(&value.client_id);
                 member.client_host.clone_from(&value.client_host);
-                member.topics = value.subscribed_topic_names.iter().map(|name| Arc::from(name.as_str())).collect();
+                member.topics =
+                    value.subscribed_topic_names.iter().map(|name| Arc::from(name.as_str())).collect();
             }
             GroupRecord::ShareGroupMemberMetadata(key, None) => {
                 self.members.remove(key.member_id.as_str());
@@ -48,7 +49,9 @@ impl ShareGroup {
                     member.assigned = Assignment::new();
                 }
             }
-            GroupRecord::ShareGroupStatePartitionMetadata(_, value) => self.replay_initialized(value.as_ref()),
+            GroupRecord::ShareGroupStatePartitionMetadata(_, value) => {
+                self.replay_initialized(value.as_ref())
+            }
             _ => {}
         }
     }

@@ -163,7 +163,7 @@ impl Life {
     fn run(&mut self, step: Step) {
         match step {
             Step::Fetch { member, records_max, is_strict } => {
-                drop(self.fetch(member, records_max, is_strict))
+                let _ = self.fetch(member, records_max, is_strict);
             }
             Step::Say { member, from, len, verdict } => self.say(member, from, from + len - 1, verdict),
             Step::Pass { ms } => {
