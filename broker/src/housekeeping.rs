@@ -1,4 +1,4 @@
-//! What runs on a timer: checkpoints, retention, expiry of producers, the scrub.
+//! What runs on a timer or in the background: checkpoints, retention, expiry of producers and offsets, the scrub, groups.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -27,10 +27,13 @@ impl Housekeeping {
     /// Starts the timers; they end with the broker.
     pub fn start(context: &Arc<Context>, clock: Arc<RetentionClock>) -> Self {
         let checkpoints = tokio::spawn(write_checkpoints(Arc::clone(context)));
-        let retention = tokio::spawn(apply_retention(Arc::clone(context), clock));
+        let retention = tokio::spawn(apply_retention(Arc::clone(context), Arc::clone(&clock)));
         let scrub = tokio::spawn(scrub(Arc::clone(context)));
         tokio::spawn(look_at_files(Arc::clone(context)));
-        Self { tasks: vec![checkpoints, retention, scrub] }
+        let loading = tokio::spawn(load_groups(Arc::clone(context)));
+        let expiry = tokio::spawn(expire_offsets(Arc::clone(context), clock));
+        let timers = tokio::spawn(Arc::clone(&context.groups).keep_time());
+        Self { tasks: vec![checkpoints, retention, scrub, loading, expiry, timers] }
     }
 
     /// Waits for what is under way; the broker must have been told to stop.
@@ -95,6 +98,33 @@ async fn apply_retention(context: Arc<Context>, clock: Arc<RetentionClock>) {
                 job.checkpointer.write(job.catalog.partitions(), &job.appender)?;
             }
             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+        })
+        .await;
+    }
+}
+
+/// Makes the groups that the log knows, behind the start's back.
+async fn load_groups(context: Arc<Context>) {
+    let groups = Arc::clone(&context.groups);
+    run("groups were not loaded", move || {
+        groups.load();
+        Ok::<(), std::convert::Infallible>(())
+    })
+    .await;
+}
+
+/// Forgets offsets that nobody has used for long.
+async fn expire_offsets(context: Arc<Context>, clock: Arc<RetentionClock>) {
+    let every = Duration::from_millis(context.config.groups.offsets.retention_check_interval_ms);
+    loop {
+        tokio::select! {
+            () = context.stop.stopped() => return,
+            () = sleep_until(Instant::now() + every) => {}
+        }
+        let (groups, clock) = (Arc::clone(&context.groups), Arc::clone(&clock));
+        run("offsets were not expired", move || {
+            groups.expire_offsets(clock.now_ms());
+            Ok::<(), std::convert::Infallible>(())
         })
         .await;
     }

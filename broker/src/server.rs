@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
+use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
 use crate::opened::{self, Opened};
@@ -190,6 +191,13 @@ impl Server {
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
         let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
+        let groups = Arc::new(GroupCoordinator::new(CoordinatorParts {
+            config: Arc::clone(&config),
+            catalog: Arc::clone(&catalog),
+            appender: appender.clone(),
+            clock: Arc::clone(&clock),
+            stop: stop.clone(),
+        }));
         let context = Context {
             config,
             cluster_id,
@@ -199,6 +207,7 @@ impl Server {
             checkpointer,
             producer_ids,
             scrubber,
+            groups,
             stop,
         };
         Ok(Self {

@@ -75,6 +75,20 @@ pub(super) const GROUPS: &[Setting] = &[
         "bytes",
         "`segment.bytes` of `__consumer_offsets`, when it is created.",
     ),
+    row(
+        "sendlog.groups.max",
+        int(1, INT_MAX),
+        Some("100000"),
+        "groups",
+        "Groups of all kinds. A further one is refused with POLICY_VIOLATION.",
+    ),
+    row(
+        "sendlog.group.offsets.bytes.max",
+        long(0, LONG_MAX),
+        Some("536870912"),
+        "bytes",
+        "Memory for the offsets of all groups. At it, commits are refused with INVALID_COMMIT_OFFSET_SIZE.",
+    ),
 ];
 
 /// Groups of the consumer protocol (KIP-848).

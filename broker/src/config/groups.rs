@@ -44,6 +44,8 @@ pub struct OffsetsSettings {
     pub retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub retention_check_interval_ms: u64,
+    /// `sendlog.group.offsets.bytes.max`, of all groups together.
+    pub bytes_max: u64,
     /// `offset.metadata.max.bytes`.
     pub metadata_bytes_max: usize,
     /// `offsets.topic.num.partitions`.
@@ -103,6 +105,8 @@ pub struct ShareGroupSettings {
 /// Settings of everything that concerns groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSettings {
+    /// `sendlog.groups.max`, of all kinds.
+    pub groups_max: usize,
     /// `group.coordinator.rebalance.protocols` has `classic`.
     pub serves_classic: bool,
     /// `group.coordinator.rebalance.protocols` has `consumer`.
@@ -143,6 +147,7 @@ impl GroupSettings {
         let protocols = settings.list("group.coordinator.rebalance.protocols");
         let serves = |protocol: &str| protocols.iter().any(|served| served == protocol);
         Ok(Self {
+            groups_max: settings.number("sendlog.groups.max"),
             serves_classic: serves("classic"),
             serves_consumer: serves("consumer"),
             serves_share: serves("share"),
@@ -150,6 +155,7 @@ impl GroupSettings {
             offsets: OffsetsSettings {
                 retention_ms: settings.number::<i64>("offsets.retention.minutes").saturating_mul(60_000),
                 retention_check_interval_ms: settings.number("offsets.retention.check.interval.ms"),
+                bytes_max: settings.number("sendlog.group.offsets.bytes.max"),
                 metadata_bytes_max: settings.number("offset.metadata.max.bytes"),
                 topic_partitions: settings.number("offsets.topic.num.partitions"),
                 topic_segment_bytes: settings.number("offsets.topic.segment.bytes"),

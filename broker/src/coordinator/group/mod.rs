@@ -13,11 +13,33 @@
 //! start: __consumer_offsets -> load -> group.replay(record) ... -> group.loaded(env)
 //! ```
 
+mod backlog;
+mod batch;
+pub mod classic;
+pub mod commit;
+pub mod commits;
+pub mod consumer;
+pub mod coordinator;
 pub mod effects;
 pub mod env;
+pub mod error;
+#[expect(clippy::module_inception, reason = "one noun a file")]
+pub mod group;
+mod images;
+mod load;
+mod log_scan;
+pub mod offsets;
+pub mod offsets_topic;
+mod record;
+mod replay;
 pub mod share;
+mod slot;
+mod timers;
 pub mod topics_image;
 
+pub use coordinator::{CoordinatorParts, GroupCoordinator, Meet};
 pub use effects::{Effects, Reply, Ticket};
 pub use env::{Env, Moment};
+pub use error::CoordinatorError;
+pub use group::{Group, Kind};
 pub use topics_image::{TopicImage, TopicsImage};

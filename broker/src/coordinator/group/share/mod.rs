@@ -16,7 +16,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sendlog_protocol::error_code::ErrorCode;
 use uuid::Uuid;
 
 use super::{Effects, Env, TopicsImage};
@@ -122,14 +121,6 @@ impl ShareGroup {
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
         self.members.values().any(|member| member.topics.contains(topic))
-    }
-
-    /// Its offsets are nobody's to commit.
-    ///
-    /// # Errors
-    /// Always `GROUP_ID_NOT_FOUND`, as Kafka has it.
-    pub fn check_commit(&self) -> Result<(), ErrorCode> {
-        Err(ErrorCode::GroupIdNotFound)
     }
 
     /// Takes a member out; whoever has its records must learn of it.

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use sendlog_protocol::group_records::GroupRecord;
 use uuid::Uuid;
 
+use sendlog_protocol::error_code::ErrorCode;
+
 use super::*;
 use crate::config::{Args, Config};
 use crate::coordinator::group::{Moment, TopicImage};
