@@ -110,7 +110,7 @@ impl SlotState {
         effects: Effects,
         to: Destination<'_>,
     ) -> Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError> {
-        let Effects { records, replies, offsets } = effects;
+        let Effects { records, replies, offsets, .. } = effects;
         let group_id = self.group.id();
         let offset_records: Result<Vec<_>, EncodeError> =
             offsets.iter().map(|change| record::encode_offset(group_id, change)).collect();

@@ -11,16 +11,29 @@
 
 mod acknowledge;
 mod acquire;
+pub mod coordinator;
 mod delivery;
 mod durable;
+pub mod error;
+mod key;
+pub mod sessions;
+pub mod settings;
 mod share_partition;
+pub mod slot;
 mod spans;
+mod state_record;
+pub mod state_topic;
 
 pub use acknowledge::{AcknowledgeError, Acknowledgement, Verdict};
 pub use acquire::{AcquiredRange, Fetched, LogBatch, Want};
+pub use coordinator::{Acknowledged, ShareCoordinator, ShareParts};
 pub use delivery::DurableState;
 pub use durable::StateBatch;
+pub use error::ShareError;
+pub use key::ShareKey;
+pub use sessions::{SessionError, SessionKey, Sessions, TopicPartition};
 pub use share_partition::{Limits, SharePartition};
+pub use slot::Slot;
 
 #[cfg(test)]
 mod tests;

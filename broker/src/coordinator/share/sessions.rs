@@ -184,7 +184,10 @@ mod tests {
         let mut sessions = Sessions::default();
         assert_eq!(sessions.acknowledge(&key("a"), 1), Err(SessionError::NotFound));
         sessions.open(key("a"), 7, set(&[0, 1]), 10).unwrap();
-        assert_eq!(sessions.fetch(&key("a"), 1, &partitions(&[2]), &partitions(&[0])), Ok(partitions(&[1, 2])));
+        assert_eq!(
+            sessions.fetch(&key("a"), 1, &partitions(&[2]), &partitions(&[0])),
+            Ok(partitions(&[1, 2]))
+        );
         let again = sessions.fetch(&key("a"), 1, &[], &[]);
         assert_eq!(again, Err(SessionError::InvalidEpoch { expected: 2, found: 1 }));
         assert_eq!(sessions.acknowledge(&key("a"), 2), Ok(()));
