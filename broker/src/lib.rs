@@ -1,7 +1,7 @@
 //! The sendlog broker as a library, so that programs and tests can embed it.
 //!
 //! ```text
-//! main -> server -> net -> api -> {catalog, coordinator, partition} -> storage -> protocol::records
+//! main -> server -> net -> api -> coordinator -> {catalog, partition} -> storage -> protocol::records
 //! main -> check -> {catalog, checkpoint} -> storage
 //! ```
 //!

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
 use crate::housekeeping::Housekeeping;
@@ -191,13 +192,7 @@ impl Server {
         let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
         let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
-        let groups = Arc::new(GroupCoordinator::new(CoordinatorParts {
-            config: Arc::clone(&config),
-            catalog: Arc::clone(&catalog),
-            appender: appender.clone(),
-            clock: Arc::clone(&clock),
-            stop: stop.clone(),
-        }));
+        let groups = groups(&config, &catalog, &appender, &clock, &stop);
         let context = Context {
             config,
             cluster_id,
@@ -314,6 +309,22 @@ fn close(
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
+}
+
+fn groups(
+    config: &Arc<Config>,
+    catalog: &Arc<Catalog>,
+    appender: &Appender,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+) -> Arc<GroupCoordinator> {
+    Arc::new(GroupCoordinator::new(CoordinatorParts {
+        config: Arc::clone(config),
+        catalog: Arc::clone(catalog),
+        appender: appender.clone(),
+        clock: Arc::clone(clock),
+        stop: stop.clone(),
+    }))
 }
 
 /// The first producer id behind those that any log remembers.

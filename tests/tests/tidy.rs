@@ -28,6 +28,8 @@ const BROKER_LAYERS: &[(&str, &[&str])] = &[
     ("scrubber.rs", TOP),
     ("catalog", &["api", "housekeeping", "net", "scrubber", "server"]),
     ("catalog", TOP),
+    ("coordinator", &["api", "housekeeping", "net", "producer_ids", "scrubber", "server"]),
+    ("coordinator", TOP),
     ("config", &["api", "catalog", "housekeeping", "net", "partition", "producer_ids", "server", "storage"]),
     ("config", TOP),
     ("api", &["housekeeping", "net", "server"]),

@@ -378,7 +378,7 @@ impl GroupCoordinator {
             }
             let mut state = slot.lock();
             let before = state.group.offsets().bytes();
-            state.settle(result, NOT_AVAILABLE);
+            state.settle(&result, NOT_AVAILABLE);
             let after = state.group.offsets().bytes();
             self.offsets_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
             self.tidy(&slot, &mut state);

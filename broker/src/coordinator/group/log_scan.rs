@@ -74,7 +74,7 @@ impl LogScan {
             }
             Ok(_) => return Ok(false),
             Err(ReadError::OutOfRange { log_start, .. }) if self.offset < log_start => {
-                self.offset = log_start
+                self.offset = log_start;
             }
             Err(ReadError::Log(error::ReadError::Quarantined { next_offset, .. })) => {
                 self.skip(next_offset, "they were set aside as damaged");

@@ -171,13 +171,13 @@ impl SlotState {
     }
 
     /// The oldest batch is durable, or was refused. `refused_code` is Kafka's for the latter.
-    pub(super) fn settle(&mut self, result: Result<(), AppendError>, refused_code: i16) {
+    pub(super) fn settle(&mut self, result: &Result<(), AppendError>, refused_code: i16) {
         let Some(oldest) = self.in_flight.pop_front() else { return };
         if oldest.has_offsets {
             self.group.offsets_mut().settle(result.is_ok());
         }
         let mut replies = oldest.replies;
-        match &result {
+        match result {
             Ok(()) => self.backlog.supersede(&oldest.records),
             Err(_) => {
                 self.backlog.add(oldest.records);
