@@ -23,6 +23,7 @@ pub mod slot;
 mod spans;
 mod state_record;
 pub mod state_topic;
+mod upkeep;
 
 pub use acknowledge::{AcknowledgeError, Acknowledgement, Verdict};
 pub use acquire::{AcquiredRange, Fetched, LogBatch, Want};

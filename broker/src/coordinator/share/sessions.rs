@@ -111,7 +111,9 @@ impl Sessions {
             return Err(SessionError::LimitReached);
         }
         session.partitions.extend(added);
-        forgotten.iter().for_each(|partition| drop(session.partitions.remove(partition)));
+        for partition in forgotten {
+            session.partitions.remove(partition);
+        }
         self.partition_count = self.partition_count - before + session.partitions.len();
         Ok(session.partitions.iter().copied().collect())
     }
