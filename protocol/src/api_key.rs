@@ -101,17 +101,38 @@ api_keys! {
     DeleteRecords = 21, DeleteRecordsRequest => messages::DeleteRecordsResponse;
     InitProducerId = 22, InitProducerIdRequest => messages::InitProducerIdResponse;
     OffsetForLeaderEpoch = 23, OffsetForLeaderEpochRequest => messages::OffsetForLeaderEpochResponse;
+    DescribeAcls = 29, DescribeAclsRequest => messages::DescribeAclsResponse;
     DescribeConfigs = 32, DescribeConfigsRequest => messages::DescribeConfigsResponse;
     AlterConfigs = 33, AlterConfigsRequest => messages::AlterConfigsResponse;
+    AlterReplicaLogDirs = 34, AlterReplicaLogDirsRequest => messages::AlterReplicaLogDirsResponse;
     DescribeLogDirs = 35, DescribeLogDirsRequest => messages::DescribeLogDirsResponse;
     CreatePartitions = 37, CreatePartitionsRequest => messages::CreatePartitionsResponse;
     DeleteGroups = 42, DeleteGroupsRequest => messages::DeleteGroupsResponse;
+    ElectLeaders = 43, ElectLeadersRequest => messages::ElectLeadersResponse;
     IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest => messages::IncrementalAlterConfigsResponse;
+    AlterPartitionReassignments = 45, AlterPartitionReassignmentsRequest => messages::AlterPartitionReassignmentsResponse;
+    ListPartitionReassignments = 46, ListPartitionReassignmentsRequest => messages::ListPartitionReassignmentsResponse;
     OffsetDelete = 47, OffsetDeleteRequest => messages::OffsetDeleteResponse;
+    DescribeClientQuotas = 48, DescribeClientQuotasRequest => messages::DescribeClientQuotasResponse;
+    AlterClientQuotas = 49, AlterClientQuotasRequest => messages::AlterClientQuotasResponse;
+    DescribeUserScramCredentials = 50, DescribeUserScramCredentialsRequest => messages::DescribeUserScramCredentialsResponse;
+    DescribeQuorum = 55, DescribeQuorumRequest => messages::DescribeQuorumResponse;
+    UpdateFeatures = 57, UpdateFeaturesRequest => messages::UpdateFeaturesResponse;
     DescribeCluster = 60, DescribeClusterRequest => messages::DescribeClusterResponse;
     DescribeProducers = 61, DescribeProducersRequest => messages::DescribeProducersResponse;
+    DescribeTransactions = 65, DescribeTransactionsRequest => messages::DescribeTransactionsResponse;
+    ListTransactions = 66, ListTransactionsRequest => messages::ListTransactionsResponse;
     ConsumerGroupHeartbeat = 68, ConsumerGroupHeartbeatRequest => messages::ConsumerGroupHeartbeatResponse;
     ConsumerGroupDescribe = 69, ConsumerGroupDescribeRequest => messages::ConsumerGroupDescribeResponse;
+    ListConfigResources = 74, ListConfigResourcesRequest => messages::ListConfigResourcesResponse;
+    DescribeTopicPartitions = 75, DescribeTopicPartitionsRequest => messages::DescribeTopicPartitionsResponse;
+    ShareGroupHeartbeat = 76, ShareGroupHeartbeatRequest => messages::ShareGroupHeartbeatResponse;
+    ShareGroupDescribe = 77, ShareGroupDescribeRequest => messages::ShareGroupDescribeResponse;
+    ShareFetch = 78, ShareFetchRequest => messages::ShareFetchResponse<Bytes>;
+    ShareAcknowledge = 79, ShareAcknowledgeRequest => messages::ShareAcknowledgeResponse;
+    DescribeShareGroupOffsets = 90, DescribeShareGroupOffsetsRequest => messages::DescribeShareGroupOffsetsResponse;
+    AlterShareGroupOffsets = 91, AlterShareGroupOffsetsRequest => messages::AlterShareGroupOffsetsResponse;
+    DeleteShareGroupOffsets = 92, DeleteShareGroupOffsetsRequest => messages::DeleteShareGroupOffsetsResponse;
 }
 
 #[cfg(test)]

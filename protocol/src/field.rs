@@ -97,9 +97,51 @@ fixed_size! {
     bool, Bool, bool;
     i8, I8, i8;
     i16, I16, i16;
+    u16, I16, u16;
     i32, I32, i32;
     i64, I64, i64;
     Uuid, Uuid, uuid;
+}
+
+/// A double, compared by its bits.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Double(u64);
+
+impl Double {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<f64> for Double {
+    fn from(number: f64) -> Self {
+        Self(number.to_bits())
+    }
+}
+
+impl std::fmt::Debug for Double {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Field for Double {
+    const KIND: Kind = Kind::F64;
+
+    fn size_min(_: Layout) -> usize {
+        size_of::<Self>()
+    }
+
+    fn write(&self, out: &mut Writer, _: Layout) -> Result<(), EncodeError> {
+        out.f64(self.get());
+        Ok(())
+    }
+
+    fn read(input: &mut Reader, _: Layout) -> Result<Self, DecodeError> {
+        input.f64().map(Self::from)
+    }
 }
 
 macro_rules! never_null {

@@ -27,8 +27,9 @@ mod splice;
 pub mod wire;
 
 pub use coordinator_record::EncodedRecord;
+pub use field::Double;
 pub use message::{
     Message, Request, STRAY_BYTES_MAX, decode_body, decode_body_and_rest, decode_response_header,
     encode_request, encode_response,
 };
-pub use splice::{Piece, RecordSet, encode_fetch_response};
+pub use splice::{Piece, RecordSet, encode_fetch_response, encode_share_fetch_response};

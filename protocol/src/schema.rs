@@ -34,12 +34,14 @@ pub enum Kind {
     Bool,
     /// One byte.
     I8,
-    /// Two bytes.
+    /// Two bytes, signed or not.
     I16,
     /// Four bytes.
     I32,
     /// Eight bytes.
     I64,
+    /// Eight bytes, an IEEE 754 double.
+    F64,
     /// Sixteen bytes.
     Uuid,
     /// A length and UTF-8.

@@ -338,7 +338,7 @@ impl Dense<'_> {
             (Kind::Bool | Kind::I8, _) => self.out.extend([0; 1]),
             (Kind::I16, _) => self.out.extend([0; 2]),
             (Kind::I32, _) => self.out.extend([0; 4]),
-            (Kind::I64, _) => self.out.extend([0; 8]),
+            (Kind::I64 | Kind::F64, _) => self.out.extend([0; 8]),
             (Kind::Uuid, _) => self.out.extend([0; 16]),
             (Kind::String, _) => put_length(&mut self.out, flexible, true, Some(0)),
             (Kind::Bytes, _) | (Kind::Array(_), None) => put_length(&mut self.out, flexible, false, Some(0)),

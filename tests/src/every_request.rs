@@ -59,17 +59,38 @@ requests! {
     DeleteRecordsRequest;
     InitProducerIdRequest;
     OffsetForLeaderEpochRequest;
+    DescribeAclsRequest;
     DescribeConfigsRequest;
     AlterConfigsRequest;
+    AlterReplicaLogDirsRequest;
     DescribeLogDirsRequest;
     CreatePartitionsRequest;
     DeleteGroupsRequest;
+    ElectLeadersRequest;
     IncrementalAlterConfigsRequest;
+    AlterPartitionReassignmentsRequest;
+    ListPartitionReassignmentsRequest;
     OffsetDeleteRequest;
+    DescribeClientQuotasRequest;
+    AlterClientQuotasRequest;
+    DescribeUserScramCredentialsRequest;
+    DescribeQuorumRequest;
+    UpdateFeaturesRequest;
     DescribeClusterRequest;
     DescribeProducersRequest;
+    DescribeTransactionsRequest;
+    ListTransactionsRequest;
     ConsumerGroupHeartbeatRequest;
     ConsumerGroupDescribeRequest;
+    ListConfigResourcesRequest;
+    DescribeTopicPartitionsRequest;
+    ShareGroupHeartbeatRequest;
+    ShareGroupDescribeRequest;
+    ShareFetchRequest;
+    ShareAcknowledgeRequest;
+    DescribeShareGroupOffsetsRequest;
+    AlterShareGroupOffsetsRequest;
+    DeleteShareGroupOffsetsRequest;
 }
 
 /// The request of an API.
@@ -126,7 +147,7 @@ impl Liar {
             Kind::Bool | Kind::I8 => self.honest.push(0),
             Kind::I16 => self.honest.extend([0; 2]),
             Kind::I32 => self.honest.extend([0; 4]),
-            Kind::I64 => self.honest.extend([0; 8]),
+            Kind::I64 | Kind::F64 => self.honest.extend([0; 8]),
             Kind::Uuid => self.honest.extend([0; 16]),
             Kind::Struct(schema) => self.pass_struct(schema),
             Kind::NullableStruct(schema) => {

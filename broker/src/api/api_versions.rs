@@ -1,4 +1,4 @@
-//! ApiVersions (key 18), versions 0 to 4; any other is answered in version 0 with error 35 (KIP-511).
+//! ApiVersions (key 18), versions 0 to 5; any other is answered in version 0 with error 35 (KIP-511).
 //!
 //! The list is put together from the `VERSIONS` of the handlers. Differs from Apache Kafka: no features are listed, as
 //! none of Kafka's is served.
@@ -12,7 +12,7 @@ use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResp
 use super::{Context, Session};
 
 /// Advertised and served.
-pub(super) const VERSIONS: RangeInclusive<i16> = 0..=4;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=5;
 
 /// The first version that names the client's software (KIP-511).
 const FIRST_WITH_SOFTWARE: i16 = 3;
@@ -74,7 +74,7 @@ pub(super) fn unsupported() -> ApiVersionsResponse {
 /// Says what the broker serves.
 #[must_use]
 pub(super) fn handle(
-    _context: &Context,
+    context: &Context,
     _session: &Session,
     version: i16,
     request: &ApiVersionsRequest,
@@ -84,7 +84,22 @@ pub(super) fn handle(
         let error_code = ErrorCode::InvalidRequest.code();
         return ApiVersionsResponse { error_code, ..Default::default() };
     }
+    if !is_meant(context, request) {
+        let error_code = ErrorCode::RebootstrapRequired.code();
+        return ApiVersionsResponse { error_code, ..Default::default() };
+    }
     ApiVersionsResponse { api_keys: served().iter().map(advertised).collect(), ..Default::default() }
+}
+
+/// Whether the client takes this broker for what it is. A client that was sent elsewhere by a stale address has to begin
+/// anew (KIP-1242). It says both names or none.
+fn is_meant(context: &Context, request: &ApiVersionsRequest) -> bool {
+    match &request.cluster_id {
+        Some(cluster_id) if 0 <= request.node_id => {
+            *cluster_id == context.cluster_id && request.node_id == context.config.node_id
+        }
+        _ => true,
+    }
 }
 
 fn advertised(served: &Served) -> ApiVersion {
@@ -129,16 +144,37 @@ mod tests {
             assert!(!is_software_name(name), "{name}");
         }
         let fixture = Fixture::new();
-        let request =
-            ApiVersionsRequest { client_software_name: "a b".into(), client_software_version: "1".into() };
+        let request = ApiVersionsRequest {
+            client_software_name: "a b".into(),
+            client_software_version: "1".into(),
+            ..Default::default()
+        };
         let answer = |version| handle(&fixture.context, &fixture.session, version, &request).error_code;
         assert_eq!((answer(2), answer(3)), (0, ErrorCode::InvalidRequest.code()));
+    }
+
+    #[test]
+    fn a_client_that_means_another_broker_is_told_so() {
+        let fixture = Fixture::new();
+        let answer = |cluster_id: Option<&str>, node_id| {
+            let request = ApiVersionsRequest {
+                client_software_name: "a".into(),
+                client_software_version: "1".into(),
+                cluster_id: cluster_id.map(str::to_owned),
+                node_id,
+            };
+            handle(&fixture.context, &fixture.session, 5, &request).error_code
+        };
+        let ours = fixture.context.cluster_id.clone();
+        assert_eq!((answer(None, -1), answer(Some(&ours), 1), answer(Some("other"), -1)), (0, 0, 0));
+        let rebootstrap = ErrorCode::RebootstrapRequired.code();
+        assert_eq!((answer(Some("other"), 1), answer(Some(&ours), 2)), (rebootstrap, rebootstrap));
     }
 
     #[test]
     fn an_unsupported_version_is_told_the_supported_ones() {
         let keys = unsupported().api_keys;
         assert_eq!(keys.len(), 1);
-        assert_eq!((keys[0].api_key, keys[0].min_version, keys[0].max_version), (18, 0, 4));
+        assert_eq!((keys[0].api_key, keys[0].min_version, keys[0].max_version), (18, 0, 5));
     }
 }

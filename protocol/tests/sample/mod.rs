@@ -82,17 +82,38 @@ pub(crate) fn codecs() -> Vec<Codec> {
         DeleteRecordsRequest, DeleteRecordsResponse;
         InitProducerIdRequest, InitProducerIdResponse;
         OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+        DescribeAclsRequest, DescribeAclsResponse;
         DescribeConfigsRequest, DescribeConfigsResponse;
         AlterConfigsRequest, AlterConfigsResponse;
+        AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse;
         DescribeLogDirsRequest, DescribeLogDirsResponse;
         CreatePartitionsRequest, CreatePartitionsResponse;
         DeleteGroupsRequest, DeleteGroupsResponse;
+        ElectLeadersRequest, ElectLeadersResponse;
         IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+        AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
+        ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
         OffsetDeleteRequest, OffsetDeleteResponse;
+        DescribeClientQuotasRequest, DescribeClientQuotasResponse;
+        AlterClientQuotasRequest, AlterClientQuotasResponse;
+        DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
+        DescribeQuorumRequest, DescribeQuorumResponse;
+        UpdateFeaturesRequest, UpdateFeaturesResponse;
         DescribeClusterRequest, DescribeClusterResponse;
         DescribeProducersRequest, DescribeProducersResponse;
+        DescribeTransactionsRequest, DescribeTransactionsResponse;
+        ListTransactionsRequest, ListTransactionsResponse;
         ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
         ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
+        ListConfigResourcesRequest, ListConfigResourcesResponse;
+        DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
+        ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse;
+        ShareGroupDescribeRequest, ShareGroupDescribeResponse;
+        ShareFetchRequest, ShareFetchResponse<Bytes>;
+        ShareAcknowledgeRequest, ShareAcknowledgeResponse;
+        DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse;
+        AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse;
+        DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse;
     };
     let mut expected =
         ApiKey::ALL.iter().flat_map(|key| [key.name(), key.name()].into_iter().zip(["Request", "Response"]));
@@ -231,7 +252,7 @@ impl<'a> Sampler<'a> {
             Kind::I8 => self.integer(1, not_default),
             Kind::I16 => self.integer(2, not_default),
             Kind::I32 => self.integer(4, not_default),
-            Kind::I64 => self.integer(8, not_default),
+            Kind::I64 | Kind::F64 => self.integer(8, not_default),
             Kind::Uuid => {
                 let value = if not_default || self.rng.random() { self.rng.random::<u128>() | 1 } else { 0 };
                 self.out.extend(value.to_be_bytes());
