@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
+use crate::coordinator::share::{ShareCoordinator, ShareParts};
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
 use crate::opened::{self, Opened};
@@ -193,6 +194,14 @@ impl Server {
         let cluster_id = cluster_id(data_dir.cluster_id());
         let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
         let groups = groups(&config, &catalog, &appender, &clock, &stop);
+        let shares = Arc::new(ShareCoordinator::new(ShareParts {
+            config: Arc::clone(&config),
+            catalog: Arc::clone(&catalog),
+            groups: Arc::clone(&groups),
+            appender: appender.clone(),
+            clock: Arc::clone(&clock),
+            stop: stop.clone(),
+        }));
         let context = Context {
             config,
             cluster_id,
@@ -203,6 +212,7 @@ impl Server {
             producer_ids,
             scrubber,
             groups,
+            shares,
             stop,
         };
         Ok(Self {

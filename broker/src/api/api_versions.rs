@@ -57,6 +57,10 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::OffsetDelete, super::offset_delete::VERSIONS),
         api(ApiKey::DescribeCluster, super::describe_cluster::VERSIONS),
         api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
+        api(ApiKey::ShareGroupHeartbeat, super::share_group_heartbeat::VERSIONS),
+        api(ApiKey::ShareGroupDescribe, super::share_group_describe::VERSIONS),
+        api(ApiKey::ShareFetch, super::share_fetch::VERSIONS),
+        api(ApiKey::ShareAcknowledge, super::share_acknowledge::VERSIONS),
     ];
     SERVED
 }

@@ -121,7 +121,6 @@ macro_rules! serve {
 }
 
 /// The same for APIs that want to know who calls.
-#[expect(unused_macros, reason = "the APIs of members follow")]
 macro_rules! serve_caller {
     ($context:expr, $session:expr, $incoming:expr, $handler:ident) => {{
         let request = $incoming.decode()?;
@@ -164,6 +163,19 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::OffsetDelete => serve!(context, session, incoming, offset_delete),
         ApiKey::DescribeCluster => serve!(context, session, incoming, describe_cluster),
         ApiKey::DescribeProducers => serve!(context, session, incoming, describe_producers),
+        ApiKey::ShareGroupHeartbeat => serve_caller!(context, session, incoming, share_group_heartbeat),
+        ApiKey::ShareGroupDescribe => serve!(context, session, incoming, share_group_describe),
+        ApiKey::ShareFetch => {
+            let request = incoming.decode()?;
+            let (version, correlation_id) = (incoming.header.api_version, incoming.header.correlation_id);
+            let response = super::share_fetch::handle(context, session, version, request).await;
+            Ok(Answer::Frame(sendlog_protocol::encode_share_fetch_response(
+                version,
+                correlation_id,
+                response,
+            )?))
+        }
+        ApiKey::ShareAcknowledge => serve!(context, session, incoming, share_acknowledge),
         ApiKey::ApiVersions => api_versions(context, session, incoming),
         // The codec knows more APIs than are served; `answer` lets none of those through.
         _ => Err(Close::Unsupported { key: incoming.header.api_key, version: incoming.header.api_version }),

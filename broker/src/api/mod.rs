@@ -38,6 +38,12 @@ mod placement;
 mod produce;
 mod refusal;
 mod session;
+mod share_acknowledge;
+mod share_acks;
+mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
+mod share_read;
 #[cfg(test)]
 mod testing;
 
@@ -48,6 +54,7 @@ use crate::checkpoint::Checkpointer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::share::ShareCoordinator;
 use crate::partition::Appender;
 use crate::producer_ids::ProducerIds;
 use crate::scrubber::Scrubber;
@@ -58,6 +65,11 @@ pub use close::Close;
 pub use dispatch::{Answer, Incoming, answer, start_produce};
 pub use log_limit::{Line, LogLimit};
 pub use session::Session;
+
+/// A connection is closed: nothing is kept for it.
+pub fn disconnected(context: &Context, session: &Session) {
+    context.shares.disconnected(session.id);
+}
 
 /// What handlers work with.
 #[derive(Debug)]
@@ -80,6 +92,8 @@ pub struct Context {
     pub scrubber: Arc<Scrubber>,
     /// The groups.
     pub groups: Arc<GroupCoordinator>,
+    /// What share groups have of the records.
+    pub shares: Arc<ShareCoordinator>,
     /// The broker's end.
     pub stop: Stop,
 }

@@ -200,6 +200,11 @@ impl ShareCoordinator {
         });
     }
 
+    /// The log ends earlier than the group has read: it goes on there.
+    pub fn cut(&self, slot: &Slot, log_end: i64) {
+        slot.restate(|share| share.cut(log_end));
+    }
+
     /// Ends a member's session: what it has goes back.
     pub fn close_session(&self, key: &SessionKey) -> bool {
         if !self.sessions().has(key) {
@@ -215,6 +220,13 @@ impl ShareCoordinator {
         let closed = self.sessions().disconnected(connection);
         for (key, partitions) in closed {
             self.release(&key, &partitions);
+        }
+    }
+
+    /// Ends the sessions of members that left their group.
+    pub fn release_left(&self) {
+        for (group_id, member_id) in self.parts.groups.take_share_members_left() {
+            self.close_session(&SessionKey { group_id, member_id });
         }
     }
 
@@ -278,6 +290,7 @@ impl ShareCoordinator {
                 () = self.parts.stop.stopped() => return,
                 () = tokio::time::sleep(EXPIRY_INTERVAL) => {}
             }
+            self.release_left();
             for slot in self.topic.shards().iter().flat_map(|shard| shard.slots()) {
                 let limits = self.limits(&slot.key().group_id);
                 self.expire(&slot, &limits);

@@ -117,6 +117,19 @@ impl SharePartition {
         }
     }
 
+    /// The log ends at `log_end`, and has lost what was behind: that is not in flight any more.
+    pub fn cut(&mut self, log_end: i64) {
+        if log_end < self.end {
+            let lost = self.in_flight.within(log_end, self.end - 1).filter(|span| span.value.is_final());
+            self.done -= lost.map(|span| span.len()).sum::<i64>();
+            self.in_flight.clear(log_end, self.end - 1);
+            self.end = log_end;
+            self.start = self.start.min(log_end);
+            self.available_from = self.available_from.min(log_end);
+            self.advance_start();
+        }
+    }
+
     fn take_back(&mut self, is_taken: impl Fn(&Delivery) -> bool, limits: &Limits) -> Vec<StateBatch> {
         let taken = self.in_flight.iter().filter(|span| is_taken(span.value));
         let taken: Vec<Span<Delivery>> = taken

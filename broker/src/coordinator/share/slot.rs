@@ -162,6 +162,21 @@ impl Slot {
         Ok(written)
     }
 
+    /// As [`Slot::happen_unwatched`], for what no update can say: the whole state is written.
+    pub(super) fn restate(&self, event: impl FnOnce(&mut SharePartition)) {
+        let mut state = self.lock();
+        if state.is_gone {
+            return;
+        }
+        let Some(share) = state.share.as_mut() else { return };
+        event(share);
+        state.is_behind = true;
+        let written = self.write(&mut state, &[]);
+        state.unwatched.extend(written);
+        drop(state);
+        self.waiters.wake_all();
+    }
+
     /// Deletes the state. Whoever has the slot finds it gone.
     pub(super) fn delete(&self) -> Written {
         let mut state = self.lock();

@@ -202,6 +202,19 @@ fn a_log_start_that_moves_takes_records_with_it() {
 }
 
 #[test]
+fn a_log_that_lost_its_end_takes_its_records_out_of_flight() {
+    let (mut partition, log) = (SharePartition::new(0), log(&[10, 10]));
+    fetch(&mut partition, &log, &want("a", 20), 0);
+    acknowledge(&mut partition, "a", &[say(0, 2, Verdict::Accept), say(15, 19, Verdict::Accept)]).unwrap();
+    partition.cut(12);
+    assert_eq!((partition.start_offset(), partition.end_offset()), (3, 12));
+    assert_eq!(partition.delivery_complete_count(), 0);
+    assert_eq!(fetch(&mut partition, &log, &want("b", 20), 0), [(12, 19, 1)]);
+    partition.cut(1);
+    assert_eq!((partition.start_offset(), partition.next_fetch_offset()), (1, 1));
+}
+
+#[test]
 fn a_crash_forgets_locks_and_nothing_else() {
     let (mut partition, log) = (SharePartition::new(0), log(&[10]));
     fetch(&mut partition, &log, &want("a", 10), 0);
