@@ -61,6 +61,9 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::ShareGroupDescribe, super::share_group_describe::VERSIONS),
         api(ApiKey::ShareFetch, super::share_fetch::VERSIONS),
         api(ApiKey::ShareAcknowledge, super::share_acknowledge::VERSIONS),
+        api(ApiKey::DescribeShareGroupOffsets, super::describe_share_group_offsets::VERSIONS),
+        api(ApiKey::AlterShareGroupOffsets, super::alter_share_group_offsets::VERSIONS),
+        api(ApiKey::DeleteShareGroupOffsets, super::delete_share_group_offsets::VERSIONS),
     ];
     SERVED
 }

@@ -176,6 +176,9 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
             )?))
         }
         ApiKey::ShareAcknowledge => serve!(context, session, incoming, share_acknowledge),
+        ApiKey::DescribeShareGroupOffsets => serve!(context, session, incoming, describe_share_group_offsets),
+        ApiKey::AlterShareGroupOffsets => serve!(context, session, incoming, alter_share_group_offsets),
+        ApiKey::DeleteShareGroupOffsets => serve!(context, session, incoming, delete_share_group_offsets),
         ApiKey::ApiVersions => api_versions(context, session, incoming),
         // The codec knows more APIs than are served; `answer` lets none of those through.
         _ => Err(Close::Unsupported { key: incoming.header.api_key, version: incoming.header.api_version }),

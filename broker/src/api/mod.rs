@@ -4,6 +4,7 @@
 //! and has `VERSIONS` (what ApiVersions advertises) and `handle`.
 
 mod alter_configs;
+mod alter_share_group_offsets;
 mod alteration;
 mod api_versions;
 mod caller;
@@ -14,12 +15,14 @@ mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_offsets;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_share_group_offsets;
 mod dispatch;
 mod error;
 mod fetch;
