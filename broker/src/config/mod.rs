@@ -13,6 +13,7 @@ mod group_table;
 pub mod groups;
 pub mod host_port;
 mod nearest;
+mod network_table;
 pub mod properties;
 pub mod setting;
 pub mod settings;
