@@ -66,6 +66,7 @@ pub struct BatchPlace {
 }
 
 /// How far a read may go.
+#[derive(Clone, Copy)]
 struct RangeLimits<'a> {
     bound: &'a Bound,
     max_bytes: usize,

@@ -67,11 +67,6 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.by_key.len()
-    }
-
     /// Begins a session, in the place of the member's last one.
     ///
     /// # Errors
@@ -209,7 +204,7 @@ mod tests {
         sessions.open(key("b"), 2, set(&[1]), 2).unwrap();
         assert_eq!(sessions.disconnected(1), [(key("a"), set(&[0]))]);
         assert_eq!(sessions.disconnected(1), []);
-        assert!(sessions.has(&key("b")) && sessions.len() == 1);
+        assert!(sessions.has(&key("b")) && sessions.by_key.len() == 1);
         sessions.open(key("c"), 2, set(&[0]), 2).unwrap();
         assert_eq!(sessions.disconnected(2).len(), 2);
         assert_eq!(sessions.partition_count, 0);

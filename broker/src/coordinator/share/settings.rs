@@ -48,12 +48,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
     if days.is_empty() && time.is_empty() {
         return None;
     }
-    let mut total = Duration::ZERO;
-    let mut rest = days;
-    for (unit, seconds) in [('D', 86_400)] {
-        total = total.checked_add(take_unit(&mut rest, unit, seconds)?)?;
-    }
-    let mut time_rest = time;
+    let (mut rest, mut time_rest) = (days, time);
+    let mut total = take_unit(&mut rest, 'D', 86_400)?;
     for (unit, seconds) in [('H', 3_600), ('M', 60), ('S', 1)] {
         total = total.checked_add(take_unit(&mut time_rest, unit, seconds)?)?;
     }

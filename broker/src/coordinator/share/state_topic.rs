@@ -139,9 +139,11 @@ impl Replayed {
         match ShareStateRecord::decode(key, value) {
             Ok(Some(record)) => self.replay(record),
             // A newer broker may have written it; it stays in the log.
-            Ok(None) => tracing::warn!("a record of share partitions is of a type that is not known"),
+            Ok(None) => {
+                tracing::warn!("a record of share partitions is of a type that is not known");
+            }
             Err(error) => {
-                tracing::error!(%error, "a record of share partitions is not understood and left out")
+                tracing::error!(%error, "a record of share partitions is not understood and left out");
             }
         }
     }

@@ -87,7 +87,7 @@ impl ShareGroup {
         match known {
             None if report.member_epoch != JOIN_EPOCH => Err(self.unknown(report)),
             None if limit <= self.members.len() => Err(ShareGroupError::Full { limit }),
-            None => Ok((report.member_id.as_str().into(), ShareMember::new())),
+            None => Ok((report.member_id.as_str().into(), ShareMember::default())),
             Some((member_id, member)) => {
                 let (found, known) = (report.member_epoch, member.epoch);
                 if found != JOIN_EPOCH && found != known && found != member.previous_epoch {

@@ -26,9 +26,9 @@ pub struct ShareMember {
     pub session_until_ms: i64,
 }
 
-impl ShareMember {
+impl Default for ShareMember {
     /// One of which nothing is known yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             rack_id: None,
             client_id: String::new(),

@@ -6,7 +6,7 @@ use sendlog_protocol::group_records::{
     GroupRecord, ShareGroupStatePartitionMetadataValue, TargetAssignmentTopicPartition,
 };
 
-use super::{Assignment, InitializedTopic, ShareGroup, ShareMember};
+use super::{Assignment, ShareGroup, ShareMember};
 
 impl ShareGroup {
     /// Takes over a record of the log. Compaction may have left any of them out.
@@ -50,7 +50,7 @@ impl ShareGroup {
                 }
             }
             GroupRecord::ShareGroupStatePartitionMetadata(_, value) => {
-                self.replay_initialized(value.as_ref())
+                self.replay_initialized(value.as_ref());
             }
             _ => {}
         }
@@ -61,14 +61,14 @@ impl ShareGroup {
         let Some(value) = value else { return };
         // What Kafka was about to initialize, the first fetch does here.
         for topic in value.initialized_topics.iter().chain(&value.initializing_topics) {
-            let known = self.initialized.entry(topic.topic_id).or_insert_with(InitializedTopic::default);
+            let known = self.initialized.entry(topic.topic_id).or_default();
             known.name = topic.topic_name.as_str().into();
             known.partitions.extend(&topic.partitions);
         }
     }
 
     fn member(&mut self, id: &str) -> &mut ShareMember {
-        self.members.entry(id.into()).or_insert_with(ShareMember::new)
+        self.members.entry(id.into()).or_default()
     }
 }
 

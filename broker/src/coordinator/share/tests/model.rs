@@ -160,8 +160,8 @@ impl Life {
         }
     }
 
-    fn run(&mut self, step: Step) {
-        match step {
+    fn run(&mut self, step: &Step) {
+        match *step {
             Step::Fetch { member, records_max, is_strict } => {
                 let _ = self.fetch(member, records_max, is_strict);
             }
@@ -221,11 +221,11 @@ proptest! {
     ) {
         let mut life = Life::new(log);
         for step in steps {
-            life.run(step);
+            life.run(&step);
         }
         // Whoever is left over takes the rest.
         for member in 0..MEMBERS.len() {
-            life.run(Step::Leave { member });
+            life.run(&Step::Leave { member });
         }
         let all = life.log.last().unwrap().last + 1;
         for _ in 0..200 {
@@ -243,7 +243,7 @@ proptest! {
             for offset in held {
                 life.model.get_mut(&offset).unwrap().0 = Fate::Done;
             }
-            life.run(Step::Crash);
+            life.run(&Step::Crash);
         }
         prop_assert_eq!(life.partition.start_offset(), all);
     }
