@@ -26,6 +26,7 @@ pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod checkpoint;
+pub mod cleaner;
 pub mod clock;
 pub mod command;
 pub mod config;

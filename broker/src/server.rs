@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
+use crate::cleaner::{Cleaner, CleanerParts};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
@@ -126,6 +127,7 @@ pub struct Server {
     flush_timer: Arc<FlushTimer>,
     settler: Arc<Settler>,
     retention_clock: Arc<RetentionClock>,
+    files: Arc<dyn FileSystem>,
     data_dir: DataDir,
 }
 
@@ -185,9 +187,8 @@ impl Server {
         let (clock_is_new, wait_ms) = (data_dir.last_end() == LastEnd::New, config.clock_jump_wait_ms);
         let retention_clock =
             RetentionClock::open(&files, &config.data_dir, clock_is_new, Arc::clone(&clock), wait_ms);
-        let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
-        let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
+        let scrubber = Arc::new(Scrubber::open(Arc::clone(&files), &config, Arc::clone(&clock)));
         let groups = groups(&config, &catalog, &appender, &clock, &stop);
         let shares = shares(&config, &groups, &catalog, &appender, &clock, &stop);
         let context = Context {
@@ -196,7 +197,7 @@ impl Server {
             catalog,
             clock,
             appender,
-            checkpointer,
+            checkpointer: Arc::new(checkpointer),
             producer_ids,
             scrubber,
             groups,
@@ -212,6 +213,7 @@ impl Server {
             flush_timer,
             settler,
             retention_clock: Arc::new(retention_clock),
+            files,
             data_dir,
         })
     }
@@ -254,7 +256,8 @@ impl Server {
             tokio::spawn(async move { flush_timer.run(appender, stop).await })
         };
         let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
-        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock));
+        let cleaner = cleaner(&context, self.files, &self.retention_clock);
+        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock), cleaner);
         self.listener.run(Arc::clone(&context)).await;
         tracing::info!("stopping");
         let _ = flushing.await;
@@ -353,6 +356,18 @@ fn shares(
     }))
 }
 
+fn cleaner(context: &Context, files: Arc<dyn FileSystem>, retention_clock: &Arc<RetentionClock>) -> Cleaner {
+    Cleaner::open(CleanerParts {
+        config: Arc::clone(&context.config),
+        files,
+        catalog: Arc::clone(&context.catalog),
+        checkpointer: Arc::clone(&context.checkpointer),
+        appender: context.appender.clone(),
+        clock: Arc::clone(&context.clock),
+        retention_clock: Arc::clone(retention_clock),
+    })
+}
+
 /// The first producer id behind those that any log remembers.
 fn unused_producer_ids(catalog: &Catalog) -> i64 {
     let used = catalog.partitions().filter_map(|partition| partition.last_producer_id()).max();
@@ -414,7 +429,7 @@ fn listener(socket: TcpListener, config: &Config, descriptors: usize) -> Listene
         socket,
         limits: Arc::new(limits(config)),
         budget: Budget::new(config.queued_request_bytes_max),
-        connections_max: config.connections_max.min(descriptors / 2),
+        connections_max: descriptors / 2,
         is_sendfile: config.sendfile,
         drain_time: Duration::from_millis(config.shutdown_timeout_ms),
     }

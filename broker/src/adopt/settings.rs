@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::error::TopicRefusal;
 use crate::config::TopicConfig;
+use crate::config::scope::Overrides;
 use crate::config::settings::Settings;
-use crate::config::topic::{self, Overrides};
+use crate::config::topic;
 
 const RETENTION: &str = "retention.ms";
 const CLEANUP: &str = "cleanup.policy";
@@ -49,9 +50,6 @@ pub(super) fn adapt(
         adapted.notes.push(format!(
             "{RETENTION}=-1: how long Kafka kept it is in its server.properties; set it here, or nothing is ever removed"
         ));
-    }
-    if resolved.cleanup.compact {
-        adapted.notes.push("compaction does not run in sendlog yet: nothing is removed".to_owned());
     }
     Ok(adapted)
 }

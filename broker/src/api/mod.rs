@@ -48,7 +48,7 @@ mod share_group_describe;
 mod share_group_heartbeat;
 mod share_read;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -12,7 +12,13 @@ pub(super) const CLEANER: &[Setting] = &[
         "",
         "Whether topics with `cleanup.policy=compact` are compacted.",
     ),
-    row("log.cleaner.threads", int(1, 64), Some("1"), "threads", "Threads that compact. Kafka allows 0."),
+    row(
+        "log.cleaner.threads",
+        int(1, 64),
+        Some("1"),
+        "threads",
+        "Accepted: one thread compacts. Kafka allows 0.",
+    ),
     row(
         "log.cleaner.dedupe.buffer.size",
         long(MIB, LONG_MAX),
@@ -25,14 +31,14 @@ pub(super) const CLEANER: &[Setting] = &[
         int(1024, INT_MAX),
         Some("524288"),
         "bytes",
-        "Memory for reading and writing, of all threads together.",
+        "Accepted: 1 MiB is read and written at a time, more for a larger batch.",
     ),
     row(
         "log.cleaner.io.buffer.load.factor",
         Kind::Ratio,
         Some("0.9"),
         "",
-        "How full the memory for keys may become.",
+        "How full the memory for keys may become; more than 0.95 counts as that.",
     ),
     row(
         "log.cleaner.io.max.bytes.per.second",

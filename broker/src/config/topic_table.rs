@@ -39,7 +39,6 @@ pub enum Support {
 }
 
 const NO_TIERING: Support = Support::DefaultOnly("sendlog has no tiered storage yet");
-const NO_COMPACTION: Support = Support::Accepted("Kept for compaction, which does not run yet.");
 const NO_RECOMPRESSION: Support =
     Support::Accepted("No effect, as with Kafka's compression.type=producer: batches are stored as sent.");
 const NO_REPLICAS: Support = Support::DefaultOnly("sendlog has one replica, so there is nothing to throttle");
@@ -82,10 +81,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "delete",
         "",
         &[same("log.cleanup.policy")],
-        Support::Accepted(
-            "Compaction does not run yet: with `compact` every record needs a key and nothing is removed, \
-             but by `delete`.",
-        ),
+        Support::Full,
         "What happens to old records: `delete` removes segments past the retention limits, `compact` \
          keeps the last record of each key; none at all keeps everything.",
     ),
@@ -133,7 +129,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "86400000",
         "ms",
         &[same("log.cleaner.delete.retention.ms")],
-        NO_COMPACTION,
+        Support::Full,
         "How long a compacted topic keeps the mark of a deleted key.",
     ),
     row(
@@ -227,7 +223,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "9223372036854775807",
         "ms",
         &[same("log.cleaner.max.compaction.lag.ms")],
-        NO_COMPACTION,
+        Support::Full,
         "The longest a record stays uncompacted.",
     ),
     row(
@@ -284,7 +280,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "0.5",
         "",
         &[same("log.cleaner.min.cleanable.ratio")],
-        NO_COMPACTION,
+        Support::Full,
         "The uncompacted share of a log that starts compaction.",
     ),
     row(
@@ -293,7 +289,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "0",
         "ms",
         &[same("log.cleaner.min.compaction.lag.ms")],
-        NO_COMPACTION,
+        Support::Full,
         "The shortest a record stays uncompacted.",
     ),
     row(

@@ -15,7 +15,7 @@ use super::slot::{Slot, StateLog};
 use super::state_record::{Stamp, from_record};
 use crate::catalog::{Catalog, NewTopic, Topic, TopicError};
 use crate::config::groups::ShareGroupSettings;
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::coordinator::group::log_scan::LogScan;
 use crate::coordinator::group::offsets_topic::partition_for;
 use crate::partition::Partition;
