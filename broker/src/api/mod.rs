@@ -27,8 +27,11 @@ mod dispatch;
 mod error;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod log_limit;
@@ -47,6 +50,7 @@ mod share_fetch;
 mod share_group_describe;
 mod share_group_heartbeat;
 mod share_read;
+mod sync_group;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -28,6 +28,7 @@ pub mod group;
 mod images;
 mod load;
 pub(in crate::coordinator) mod log_scan;
+pub mod members;
 pub mod offsets;
 pub mod offsets_topic;
 mod record;

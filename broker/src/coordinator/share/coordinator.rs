@@ -14,13 +14,13 @@ use super::acquire::{AcquiredRange, Fetched, Want};
 use super::error::ShareError;
 use super::key::ShareKey;
 use super::sessions::{SessionKey, Sessions, TopicPartition};
-use super::settings::{self, Beginning};
 use super::share_partition::Limits;
 use super::slot::{Slot, StateLog, Written};
 use super::state_topic::StateTopic;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::group_config::ShareAutoOffsetReset;
 use crate::coordinator::group::{GroupCoordinator, Kind};
 use crate::partition::{Appender, Partition, ReadError};
 use crate::stop::Stop;
@@ -98,8 +98,8 @@ impl ShareCoordinator {
 
     /// What the group's settings allow.
     #[must_use]
-    pub fn limits(&self, _group_id: &str) -> Limits {
-        settings::limits(&self.parts.config.groups.share)
+    pub fn limits(&self, group_id: &str) -> Limits {
+        Limits::of(&self.parts.catalog.live().group(group_id))
     }
 
     /// The steady clock.
@@ -319,11 +319,11 @@ impl ShareCoordinator {
 
     async fn beginning(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<i64, ShareError> {
         let offsets = partition.offsets();
-        match self.reset_of(&slot.key().group_id) {
-            Beginning::Earliest => Ok(offsets.log_start),
-            Beginning::Latest => Ok(offsets.high_watermark),
-            Beginning::ByDuration(duration) => {
-                let age_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        match self.parts.catalog.live().group(&slot.key().group_id).share_auto_offset_reset {
+            ShareAutoOffsetReset::Earliest => Ok(offsets.log_start),
+            ShareAutoOffsetReset::Latest => Ok(offsets.high_watermark),
+            ShareAutoOffsetReset::ByDuration { ms } => {
+                let age_ms = i64::try_from(ms).unwrap_or(i64::MAX);
                 let since_ms = self.parts.clock.now_ms().saturating_sub(age_ms);
                 let partition = Arc::clone(partition);
                 let looking = tokio::task::spawn_blocking(move || partition.offset_for_timestamp(since_ms));
@@ -335,9 +335,5 @@ impl ShareCoordinator {
                 }
             }
         }
-    }
-
-    fn reset_of(&self, _group_id: &str) -> Beginning {
-        Beginning::Latest
     }
 }

@@ -17,7 +17,6 @@ mod durable;
 pub mod error;
 mod key;
 pub mod sessions;
-pub mod settings;
 mod share_partition;
 pub mod slot;
 mod spans;

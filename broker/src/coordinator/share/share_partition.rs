@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::delivery::{Delivery, State};
 use super::durable::StateBatch;
 use super::spans::{Span, Spans};
+use crate::config::group_config::GroupConfig;
 
 /// What a group's settings mean for one share partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,18 @@ pub struct Limits {
     pub in_flight_max: i64,
     /// Whether members may renew their locks (KIP-1222).
     pub may_renew: bool,
+}
+
+impl Limits {
+    /// As the group's settings have them.
+    pub fn of(group: &GroupConfig) -> Self {
+        Self {
+            lock_ms: group.share_record_lock_duration_ms.into(),
+            deliveries_max: i16::try_from(group.share_delivery_count_limit).unwrap_or(i16::MAX),
+            in_flight_max: group.share_partition_max_record_locks.into(),
+            may_renew: group.share_may_renew,
+        }
+    }
 }
 
 /// The state of one partition in one share group.
