@@ -2,6 +2,7 @@
 //!
 //! A group is deleted, with its offsets, when that is on disk.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -22,7 +23,9 @@ pub(super) async fn handle(
     request: DeleteGroupsRequest,
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
-    for group_id in request.groups_names {
+    let mut seen = HashSet::new();
+    // A group that is named twice is answered for once.
+    for group_id in request.groups_names.into_iter().filter(|group_id| seen.insert(group_id.clone())) {
         let result = match delete_share_states(context, &group_id).await {
             Ok(()) => {
                 let deletion = |group: &mut Group, _: &Env<'_>, fx: &mut Effects| group.delete(fx);

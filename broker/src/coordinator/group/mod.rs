@@ -35,6 +35,7 @@ mod record;
 mod replay;
 pub mod share;
 mod slot;
+pub mod testing;
 mod timers;
 pub mod topics_image;
 
