@@ -29,7 +29,7 @@ pub mod error;
 pub mod group;
 mod images;
 mod load;
-mod log_scan;
+pub(in crate::coordinator) mod log_scan;
 pub mod members;
 pub mod offsets;
 pub mod offsets_topic;
@@ -37,6 +37,7 @@ mod record;
 mod replay;
 pub mod share;
 mod slot;
+pub mod testing;
 mod timers;
 pub mod topics_image;
 
