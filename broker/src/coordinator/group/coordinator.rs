@@ -64,6 +64,8 @@ pub struct GroupCoordinator {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     timers: Timers,
     tickets: AtomicU64,
+    /// Members of share groups, with their groups, that nobody has been told of.
+    share_members_left: Mutex<Vec<(Arc<str>, Arc<str>)>>,
     /// About the memory of all durable offsets.
     offsets_bytes: AtomicU64,
     /// When it was last said that a change is not stored, by the steady clock.
@@ -82,6 +84,7 @@ impl GroupCoordinator {
             slots: Mutex::default(),
             timers: Timers::default(),
             tickets: AtomicU64::new(0),
+            share_members_left: Mutex::default(),
             offsets_bytes: AtomicU64::new(0),
             complained_ms: AtomicI64::new(0),
         }
@@ -199,6 +202,11 @@ impl GroupCoordinator {
             let (_, waiting) = self.happen(&slot, &mut state, partition, |group, _env, fx| event(group, fx));
             drop(waiting);
         }
+    }
+
+    /// Groups and members of share groups that left since this was last asked: what they have of the records is to go back.
+    pub fn take_share_members_left(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        std::mem::take(&mut *self.lock_left())
     }
 
     /// Makes the topic of the groups, if it is not there.
@@ -323,6 +331,11 @@ impl GroupCoordinator {
         let env = Env { now, config: &self.parts.config, topics: &topics, fresh_id: Uuid::new_v4() };
         let mut effects = Effects::default();
         let result = event(&mut state.group, &env, &mut effects);
+        if !effects.share_members_left.is_empty() {
+            let left = std::mem::take(&mut effects.share_members_left);
+            let group_id = state.group.id();
+            self.lock_left().extend(left.into_iter().map(|member_id| (Arc::clone(group_id), member_id)));
+        }
         let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
         let waiting = state.store(effects, to);
         if let Err(error) = &waiting {
@@ -421,6 +434,10 @@ impl GroupCoordinator {
 
     fn all_slots(&self) -> Vec<Arc<Slot>> {
         self.lock_slots().values().cloned().collect()
+    }
+
+    fn lock_left(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<str>)>> {
+        self.share_members_left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Slot>>> {

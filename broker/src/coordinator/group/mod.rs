@@ -27,7 +27,7 @@ pub mod error;
 pub mod group;
 mod images;
 mod load;
-mod log_scan;
+pub(in crate::coordinator) mod log_scan;
 pub mod members;
 pub mod offsets;
 pub mod offsets_topic;
