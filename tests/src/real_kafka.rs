@@ -97,6 +97,12 @@ impl RealKafka {
         self.dir.path().join("server.properties")
     }
 
+    /// Where it listens, once it is started.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     /// Its log directory.
     pub fn log_dir(&self) -> PathBuf {
         self.dir.path().join("logs")
