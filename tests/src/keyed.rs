@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use sendlog_protocol::records::{BatchBuilder, Compression, NewRecord, ProducerStamp, read_records};
 
+use crate::batches::EPOCH_MS;
 use crate::kafka::Producer;
 
 /// More than a batch of a scenario unpacks to.
@@ -78,6 +79,19 @@ impl KeyedSource {
         }
         builder.build(compression, stamp).expect("a batch with records")
     }
+}
+
+/// A batch of one record, from the time of scenarios.
+///
+/// # Panics
+/// If it does not go into a batch.
+#[must_use]
+pub fn of(key: &str, value: Option<&str>) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
+    let record = NewRecord { timestamp: EPOCH_MS, key, value, headers: &[] };
+    builder.add(&record).expect("a small record");
+    builder.build(Compression::None, ProducerStamp::NONE).expect("a batch with a record")
 }
 
 /// The records of batches, control batches left out.
