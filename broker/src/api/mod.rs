@@ -4,6 +4,8 @@
 //! and has `VERSIONS` (what ApiVersions advertises) and `handle`.
 
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod alteration;
 mod api_versions;
 mod caller;
@@ -15,19 +17,31 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_topic_partitions;
+mod describe_transactions;
+mod describe_user_scram_credentials;
 mod dispatch;
+mod elect_leaders;
 mod error;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
+mod list_transactions;
 mod log_limit;
 mod metadata;
 mod offset_commit;
@@ -38,8 +52,9 @@ mod placement;
 mod produce;
 mod refusal;
 mod session;
+mod sync_group;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
