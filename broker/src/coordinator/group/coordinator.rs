@@ -60,6 +60,8 @@ pub struct GroupCoordinator {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     timers: Timers,
     tickets: AtomicU64,
+    /// Members of share groups, with their groups, that nobody has been told of.
+    share_members_left: Mutex<Vec<(Arc<str>, Arc<str>)>>,
     /// About the memory of all durable offsets.
     offsets_bytes: AtomicU64,
 }
@@ -76,6 +78,7 @@ impl GroupCoordinator {
             slots: Mutex::default(),
             timers: Timers::default(),
             tickets: AtomicU64::new(0),
+            share_members_left: Mutex::default(),
             offsets_bytes: AtomicU64::new(0),
         }
     }
@@ -192,6 +195,11 @@ impl GroupCoordinator {
             let (_, waiting) = self.happen(&slot, &mut state, partition, |group, _env, fx| event(group, fx));
             drop(waiting);
         }
+    }
+
+    /// Groups and members of share groups that left since this was last asked: what they have of the records is to go back.
+    pub fn take_share_members_left(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        std::mem::take(&mut *self.lock_left())
     }
 
     /// Makes the topic of the groups, if it is not there.
@@ -316,6 +324,11 @@ impl GroupCoordinator {
         let env = Env { now, config: &self.parts.config, topics: &topics, fresh_id: Uuid::new_v4() };
         let mut effects = Effects::default();
         let result = event(&mut state.group, &env, &mut effects);
+        if !effects.share_members_left.is_empty() {
+            let left = std::mem::take(&mut effects.share_members_left);
+            let group_id = state.group.id();
+            self.lock_left().extend(left.into_iter().map(|member_id| (Arc::clone(group_id), member_id)));
+        }
         let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
         let waiting = state.store(effects, to);
         if let Err(error) = &waiting {
@@ -330,14 +343,9 @@ impl GroupCoordinator {
     }
 
     /// Takes over the groups of a partition that was read. Nobody reaches them before they are all there.
-    pub(super) fn take_over(
-        self: &Arc<Self>,
-        opened: &Opened,
-        index: usize,
-        groups: impl Iterator<Item = Group>,
-    ) {
+    pub(super) fn take_over(self: &Arc<Self>, opened: &Opened, index: usize, groups: Vec<Group>) {
         let Some(partition) = opened.partitions().nth(index) else { return };
-        let slots: Vec<Arc<Slot>> = groups.map(|group| Arc::new(Slot::new(group))).collect();
+        let slots: Vec<Arc<Slot>> = groups.into_iter().map(|group| Arc::new(Slot::new(group))).collect();
         for slot in &slots {
             let mut state = slot.lock();
             self.offsets_bytes.fetch_add(state.group.offsets().bytes(), Ordering::Relaxed);
@@ -410,6 +418,10 @@ impl GroupCoordinator {
 
     fn all_slots(&self) -> Vec<Arc<Slot>> {
         self.lock_slots().values().cloned().collect()
+    }
+
+    fn lock_left(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<str>)>> {
+        self.share_members_left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Slot>>> {
