@@ -321,7 +321,9 @@ impl GroupCoordinator {
     ) -> (R, Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError>) {
         let topics = self.images.current(&self.parts.catalog);
         let now = Moment { wall_ms: self.parts.clock.now_ms(), steady_ms: self.steady_ms() };
-        let env = Env { now, config: &self.parts.config, topics: &topics, fresh_id: Uuid::new_v4() };
+        let live = self.parts.catalog.live();
+        let group = live.group(state.group.id());
+        let env = Env { now, config: &live.config, group: &group, topics: &topics, fresh_id: Uuid::new_v4() };
         let mut effects = Effects::default();
         let result = event(&mut state.group, &env, &mut effects);
         if !effects.share_members_left.is_empty() {
