@@ -55,7 +55,7 @@ impl fmt::Display for Listed {
 }
 
 /// The rows of the table that follows the comment `<!-- NAME -->` in a document. Cells hold words in back quotes: names of
-/// steps, and a part of a line.
+/// steps, and parts of lines.
 ///
 /// # Errors
 /// When there is no such table, or a row cannot be read or has no reason.
@@ -79,8 +79,12 @@ fn parse(row: &str) -> Option<Listed> {
         _ => return None,
     };
     let steps = quoted(steps);
-    let fragment = quoted(fragment).into_iter().next().unwrap_or_default();
-    (!steps.is_empty() && !reason.is_empty()).then_some(Listed { steps, side, fragment })
+    let mut fragments = quoted(fragment);
+    if fragments.is_empty() {
+        fragments.push(String::new());
+    }
+    let of_fragment = |fragment| Listed { steps: steps.clone(), side, fragment };
+    (!steps.is_empty() && !reason.is_empty()).then(|| fragments.into_iter().map(of_fragment).collect())
 }
 
 fn quoted(cell: &str) -> Vec<String> {
