@@ -5,7 +5,7 @@ import "strings"
 // Client is a library under test.
 type Client interface {
 	Name() string
-	// Lacks the features that the library does not have.
+	// Lacks the checks that the library cannot pass, as PROTOCOL/FEATURE.
 	Lacks() []string
 	// Assignor is the default one, as an admin sees it.
 	Assignor(protocol string) string

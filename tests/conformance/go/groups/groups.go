@@ -238,8 +238,9 @@ func Main(client Client, version string, protocols []string, further []Feature, 
 	checks := New(client.Name(), version)
 	var steps []func()
 	run := func(protocol string, feature Feature) {
-		if !slices.Contains(client.Lacks(), feature.Name) {
-			checks.Run(protocol+"/"+feature.Name, feature.Check)
+		name := protocol + "/" + feature.Name
+		if !slices.Contains(client.Lacks(), name) {
+			checks.Run(name, feature.Check)
 		}
 	}
 	for _, protocol := range protocols {

@@ -41,7 +41,8 @@ func limited() (context.Context, context.CancelFunc) {
 
 func (client) Name() string { return "franz-go" }
 
-func (client) Lacks() []string { return nil }
+// Lacks: when a static member leaves for a while, it forgets to name itself in the heartbeat that says so.
+func (client) Lacks() []string { return []string{"consumer/static members"} }
 
 func (client) Assignor(protocol string) string {
 	return map[string]string{"classic": "cooperative-sticky", "consumer": "uniform"}[protocol]
@@ -121,7 +122,9 @@ func (c *consumer) poll(ctx context.Context, member *Member) {
 	for ctx.Err() == nil {
 		fetches := c.client.PollFetches(ctx)
 		fetches.EachError(func(_ string, _ int32, err error) {
-			if !errors.Is(err, context.Canceled) && !kerr.IsRetriable(err) && !kgo.IsRetryableBrokerErr(err) {
+			// While the broker is away the client tells of every vain attempt to join again.
+			var told *kerr.Error
+			if errors.As(err, &told) && !told.Retriable {
 				member.Failed(err)
 			}
 		})

@@ -139,7 +139,9 @@ func (s shares) locks() {
 	Equal(tell(take(holder, 1)), []told{{"held", 1}}, "record")
 	other := join(topic)
 	defer other.Close()
-	Equal(tell(take(other, 1)), []told{{"held", 2}}, "record after its lock")
+	// The first member fetches on as well, and may be handed the record once more.
+	again := tell(take(other, 1))[0]
+	True(again.Value == "held" && 2 <= again.Delivery, fmt.Sprint("record after its lock is ", again))
 }
 
 func (s shares) deliveryLimit() {
