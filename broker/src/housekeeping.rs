@@ -1,4 +1,4 @@
-//! What runs on a timer: checkpoints, retention, expiry of producers, the scrub.
+//! What runs on a timer or in the background: checkpoints, retention, expiry of producers and offsets, the scrub, compaction, groups.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -8,14 +8,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::Context;
+use crate::cleaner::Cleaner;
+use crate::partition::RetentionError;
 use crate::retention_clock::RetentionClock;
 use crate::scrubber::ScrubParts;
+use crate::stop::Stop;
 
 /// How often it is looked at, while there are appends, whether a checkpoint is due by bytes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Stack of the scrub's thread.
-const SCRUB_STACK_BYTES: usize = 512 << 10;
+/// Stack of the scrub's thread, and of the cleaner's.
+const STACK_BYTES: usize = 512 << 10;
 
 /// The running timers.
 #[derive(Debug)]
@@ -25,12 +28,16 @@ pub struct Housekeeping {
 
 impl Housekeeping {
     /// Starts the timers; they end with the broker.
-    pub fn start(context: &Arc<Context>, clock: Arc<RetentionClock>) -> Self {
+    pub fn start(context: &Arc<Context>, clock: Arc<RetentionClock>, cleaner: Cleaner) -> Self {
         let checkpoints = tokio::spawn(write_checkpoints(Arc::clone(context)));
-        let retention = tokio::spawn(apply_retention(Arc::clone(context), clock));
+        let retention = tokio::spawn(apply_retention(Arc::clone(context), Arc::clone(&clock)));
         let scrub = tokio::spawn(scrub(Arc::clone(context)));
         tokio::spawn(look_at_files(Arc::clone(context)));
-        Self { tasks: vec![checkpoints, retention, scrub] }
+        let cleaner = tokio::spawn(clean(Arc::clone(context), cleaner));
+        let loading = tokio::spawn(load_groups(Arc::clone(context)));
+        let expiry = tokio::spawn(expire_offsets(Arc::clone(context), clock));
+        let timers = tokio::spawn(Arc::clone(&context.groups).keep_time());
+        Self { tasks: vec![checkpoints, retention, scrub, cleaner, loading, expiry, timers] }
     }
 
     /// Waits for what is under way; the broker must have been told to stop.
@@ -84,7 +91,13 @@ async fn apply_retention(context: Arc<Context>, clock: Arc<RetentionClock>) {
             let mut removed = 0;
             for partition in job.catalog.partitions() {
                 partition.expire_producers(silent_since_ms);
-                let count = partition.apply_retention(now_ms)?;
+                let count = match partition.apply_retention(now_ms) {
+                    Err(RetentionError::Failed(error)) => {
+                        job.appender.fail(error);
+                        return Ok(());
+                    }
+                    count => count?,
+                };
                 if 0 < count {
                     let (topic, index) = (partition.topic(), partition.index());
                     tracing::info!(%topic, index, segments = count, "segments deleted by retention");
@@ -95,6 +108,33 @@ async fn apply_retention(context: Arc<Context>, clock: Arc<RetentionClock>) {
                 job.checkpointer.write(job.catalog.partitions(), &job.appender)?;
             }
             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+        })
+        .await;
+    }
+}
+
+/// Makes the groups that the log knows, behind the start's back.
+async fn load_groups(context: Arc<Context>) {
+    let groups = Arc::clone(&context.groups);
+    run("groups were not loaded", move || {
+        groups.load();
+        Ok::<(), std::convert::Infallible>(())
+    })
+    .await;
+}
+
+/// Forgets offsets that nobody has used for long.
+async fn expire_offsets(context: Arc<Context>, clock: Arc<RetentionClock>) {
+    let every = Duration::from_millis(context.config.groups.offsets.retention_check_interval_ms);
+    loop {
+        tokio::select! {
+            () = context.stop.stopped() => return,
+            () = sleep_until(Instant::now() + every) => {}
+        }
+        let (groups, clock) = (Arc::clone(&context.groups), Arc::clone(&clock));
+        run("offsets were not expired", move || {
+            groups.expire_offsets(clock.now_ms());
+            Ok::<(), std::convert::Infallible>(())
         })
         .await;
     }
@@ -115,7 +155,6 @@ async fn scrub(context: Arc<Context>) {
     if !context.scrubber.is_on() {
         return;
     }
-    let (running, stopping) = mpsc::channel();
     let (scrubber, stop) = (Arc::clone(&context.scrubber), context.stop.clone());
     let parts = ScrubParts {
         catalog: Arc::clone(&context.catalog),
@@ -123,11 +162,26 @@ async fn scrub(context: Arc<Context>) {
         appender: context.appender.clone(),
     };
     drop(context);
-    let thread = thread::Builder::new().name("scrub".to_owned()).stack_size(SCRUB_STACK_BYTES);
-    let thread = match thread.spawn(move || scrubber.run(&parts, &stopping)) {
+    run_thread("scrub", stop, move |stopping| scrubber.run(&parts, &stopping)).await;
+}
+
+/// Has topics compacted, by a thread of its own.
+async fn clean(context: Arc<Context>, cleaner: Cleaner) {
+    let (is_enabled, stop) = (context.config.cleaner.is_enabled, context.stop.clone());
+    drop(context);
+    if is_enabled {
+        run_thread("cleaner", stop, move |stopping| cleaner.run(&stopping)).await;
+    }
+}
+
+/// Runs work that sleeps far more than it does anything, until the broker stops: then the other end of its channel is closed.
+async fn run_thread(name: &'static str, stop: Stop, work: impl FnOnce(mpsc::Receiver<()>) + Send + 'static) {
+    let (running, stopping) = mpsc::channel();
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    let thread = match thread.spawn(move || work(stopping)) {
         Ok(thread) => thread,
         Err(error) => {
-            tracing::error!(%error, "the scrub has no thread; closed segments are not verified");
+            tracing::error!(%error, name, "there is no thread for this, so it is not done");
             return;
         }
     };

@@ -1,7 +1,7 @@
 //! The sendlog broker as a library, so that programs and tests can embed it.
 //!
 //! ```text
-//! main -> server -> net -> api -> {catalog, partition} -> storage -> protocol::records
+//! main -> server -> net -> api -> coordinator -> {catalog, partition} -> storage -> protocol::records
 //! main -> check -> {catalog, checkpoint} -> storage
 //! ```
 //!
@@ -26,9 +26,11 @@ pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod checkpoint;
+pub mod cleaner;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod coordinator;
 pub mod housekeeping;
 pub mod net;
 mod opened;

@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use crate::api::Context;
 use crate::catalog::{Catalog, CatalogError};
+use crate::cleaner::{Cleaner, CleanerParts};
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
 use crate::opened::{self, Opened};
@@ -123,6 +126,7 @@ pub struct Server {
     flush_timer: Arc<FlushTimer>,
     settler: Arc<Settler>,
     retention_clock: Arc<RetentionClock>,
+    files: Arc<dyn FileSystem>,
     data_dir: DataDir,
 }
 
@@ -187,18 +191,19 @@ impl Server {
         let (clock_is_new, wait_ms) = (data_dir.last_end() == LastEnd::New, config.clock_jump_wait_ms);
         let retention_clock =
             RetentionClock::open(&files, &config.data_dir, clock_is_new, Arc::clone(&clock), wait_ms);
-        let checkpointer = Arc::new(checkpointer);
         let cluster_id = cluster_id(data_dir.cluster_id());
-        let scrubber = Arc::new(Scrubber::open(files, &config, Arc::clone(&clock)));
+        let scrubber = Arc::new(Scrubber::open(Arc::clone(&files), &config, Arc::clone(&clock)));
+        let groups = groups(&config, &catalog, &appender, &clock, &stop);
         let context = Context {
             config,
             cluster_id,
             catalog,
             clock,
             appender,
-            checkpointer,
+            checkpointer: Arc::new(checkpointer),
             producer_ids,
             scrubber,
+            groups,
             stop,
         };
         Ok(Self {
@@ -210,6 +215,7 @@ impl Server {
             flush_timer,
             settler,
             retention_clock: Arc::new(retention_clock),
+            files,
             data_dir,
         })
     }
@@ -252,7 +258,8 @@ impl Server {
             tokio::spawn(async move { flush_timer.run(appender, stop).await })
         };
         let settling = tokio::spawn(Arc::clone(&self.settler).run(stop));
-        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock));
+        let cleaner = cleaner(&context, self.files, &self.retention_clock);
+        let housekeeping = Housekeeping::start(&context, Arc::clone(&self.retention_clock), cleaner);
         self.listener.run(Arc::clone(&context)).await;
         tracing::info!("stopping");
         let _ = flushing.await;
@@ -305,6 +312,34 @@ fn close(
     data_dir.mark_clean()?;
     tracing::info!("stopped; the next start needs no recovery");
     Ok(())
+}
+
+fn groups(
+    config: &Arc<Config>,
+    catalog: &Arc<Catalog>,
+    appender: &Appender,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+) -> Arc<GroupCoordinator> {
+    Arc::new(GroupCoordinator::new(CoordinatorParts {
+        config: Arc::clone(config),
+        catalog: Arc::clone(catalog),
+        appender: appender.clone(),
+        clock: Arc::clone(clock),
+        stop: stop.clone(),
+    }))
+}
+
+fn cleaner(context: &Context, files: Arc<dyn FileSystem>, retention_clock: &Arc<RetentionClock>) -> Cleaner {
+    Cleaner::open(CleanerParts {
+        config: Arc::clone(&context.config),
+        files,
+        catalog: Arc::clone(&context.catalog),
+        checkpointer: Arc::clone(&context.checkpointer),
+        appender: context.appender.clone(),
+        clock: Arc::clone(&context.clock),
+        retention_clock: Arc::clone(retention_clock),
+    })
 }
 
 /// The first producer id behind those that any log remembers.

@@ -261,6 +261,7 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: "sendlog".to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Default::default()
         };
         let mut version = *ApiVersionsRequest::VERSIONS.end();
         loop {

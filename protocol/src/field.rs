@@ -29,13 +29,45 @@ pub(crate) trait Field: Sized {
     fn write(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError>;
 
     fn read(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError>;
+
+    /// As [`Field::write`], for a tagged field.
+    fn write_tagged(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
+        self.write(out, layout)
+    }
+
+    /// As [`Field::read`], for a tagged field.
+    fn read_tagged(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
+        Self::read(input, layout)
+    }
 }
 
-/// A type with a null, which is said in its length prefix.
+/// A type with a null, which is said in its length prefix, or in a byte before a struct.
 pub(crate) trait Nullable: Field {
+    /// [`Field::KIND`] where the value may be null.
+    const KIND_NULLABLE: Kind = Self::KIND;
+
+    /// [`Field::size_min`] where the value may be null.
+    fn size_min_nullable(layout: Layout) -> usize {
+        Self::size_min(layout)
+    }
+
     fn write_nullable(value: Option<&Self>, out: &mut Writer, layout: Layout) -> Result<(), EncodeError>;
 
     fn read_nullable(input: &mut Reader, layout: Layout) -> Result<Option<Self>, DecodeError>;
+
+    /// As [`Nullable::write_nullable`], for a tagged field.
+    fn write_nullable_tagged(
+        value: Option<&Self>,
+        out: &mut Writer,
+        layout: Layout,
+    ) -> Result<(), EncodeError> {
+        Self::write_nullable(value, out, layout)
+    }
+
+    /// As [`Nullable::read_nullable`], for a tagged field.
+    fn read_nullable_tagged(input: &mut Reader, layout: Layout) -> Result<Option<Self>, DecodeError> {
+        Self::read_nullable(input, layout)
+    }
 }
 
 macro_rules! fixed_size {
@@ -65,9 +97,51 @@ fixed_size! {
     bool, Bool, bool;
     i8, I8, i8;
     i16, I16, i16;
+    u16, I16, u16;
     i32, I32, i32;
     i64, I64, i64;
     Uuid, Uuid, uuid;
+}
+
+/// A double, compared by its bits.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Double(u64);
+
+impl Double {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<f64> for Double {
+    fn from(number: f64) -> Self {
+        Self(number.to_bits())
+    }
+}
+
+impl std::fmt::Debug for Double {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Field for Double {
+    const KIND: Kind = Kind::F64;
+
+    fn size_min(_: Layout) -> usize {
+        size_of::<Self>()
+    }
+
+    fn write(&self, out: &mut Writer, _: Layout) -> Result<(), EncodeError> {
+        out.f64(self.get());
+        Ok(())
+    }
+
+    fn read(input: &mut Reader, _: Layout) -> Result<Self, DecodeError> {
+        input.f64().map(Self::from)
+    }
 }
 
 macro_rules! never_null {
@@ -165,10 +239,10 @@ impl<T: Field> Nullable for Vec<T> {
 }
 
 impl<T: Nullable> Field for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: Kind = T::KIND_NULLABLE;
 
     fn size_min(layout: Layout) -> usize {
-        T::size_min(layout)
+        T::size_min_nullable(layout)
     }
 
     fn write(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
@@ -177,6 +251,51 @@ impl<T: Nullable> Field for Option<T> {
 
     fn read(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
         T::read_nullable(input, layout)
+    }
+
+    fn write_tagged(&self, out: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
+        T::write_nullable_tagged(self.as_ref(), out, layout)
+    }
+
+    fn read_tagged(input: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
+        T::read_nullable_tagged(input, layout)
+    }
+}
+
+/// What precedes a struct that may be null. Kafka has another null for tagged fields than for plain ones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Presence {
+    /// -1 for null, or 1; every negative byte is read as null.
+    Plain,
+    /// 0 for null, or 1.
+    Tagged,
+}
+
+impl Presence {
+    pub(crate) fn write_struct<T: Field>(
+        self,
+        value: Option<&T>,
+        out: &mut Writer,
+        layout: Layout,
+    ) -> Result<(), EncodeError> {
+        match (value, self) {
+            (Some(_), _) => out.i8(1),
+            (None, Self::Plain) => out.i8(-1),
+            (None, Self::Tagged) => out.i8(0),
+        }
+        value.map_or(Ok(()), |value| value.write(out, layout))
+    }
+
+    pub(crate) fn read_struct<T: Field>(
+        self,
+        input: &mut Reader,
+        layout: Layout,
+    ) -> Result<Option<T>, DecodeError> {
+        let is_null = match (input.i8()?, self) {
+            (byte, Self::Plain) => byte < 0,
+            (byte, Self::Tagged) => byte == 0,
+        };
+        if is_null { Ok(None) } else { T::read(input, layout).map(Some) }
     }
 }
 
@@ -191,7 +310,7 @@ impl TaggedFields {
     /// Adds a field; tags must ascend.
     pub(crate) fn put<T: Field>(&mut self, tag: u32, value: &T, layout: Layout) -> Result<(), EncodeError> {
         let mut field = Writer::new();
-        value.write(&mut field, layout)?;
+        value.write_tagged(&mut field, layout)?;
         let length = u32::try_from(field.len())
             .map_err(|_| EncodeError::TooLong { what: "tagged field", length: field.len() })?;
         self.count += 1;
@@ -210,7 +329,7 @@ impl TaggedFields {
 
 /// Reads the whole of a tagged field whose tag is known.
 pub(crate) fn read_tagged<T: Field>(input: &mut Reader, layout: Layout) -> Result<T, DecodeError> {
-    let value = T::read(input, layout)?;
+    let value = T::read_tagged(input, layout)?;
     input.finish()?;
     Ok(value)
 }

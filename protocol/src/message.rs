@@ -194,6 +194,7 @@ mod tests {
         let request = ApiVersionsRequest {
             client_software_name: "x".to_owned(),
             client_software_version: "1".to_owned(),
+            ..Default::default()
         };
         let frame = encode_request(1, None, 3, &request).expect("encodes");
         // Length, key 18, version 3, correlation id, client id null, no tagged fields; then the body.

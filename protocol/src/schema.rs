@@ -34,12 +34,14 @@ pub enum Kind {
     Bool,
     /// One byte.
     I8,
-    /// Two bytes.
+    /// Two bytes, signed or not.
     I16,
     /// Four bytes.
     I32,
     /// Eight bytes.
     I64,
+    /// Eight bytes, an IEEE 754 double.
+    F64,
     /// Sixteen bytes.
     Uuid,
     /// A length and UTF-8.
@@ -50,4 +52,6 @@ pub enum Kind {
     Array(&'static Kind),
     /// The fields of another struct.
     Struct(&'static Schema),
+    /// One byte, 1 or what stands for null, and then the fields of another struct.
+    NullableStruct(&'static Schema),
 }

@@ -1,4 +1,4 @@
-//! Fetch responses whose record sets are not in memory.
+//! Fetch and ShareFetch responses whose record sets are not in memory.
 //!
 //! The broker answers a fetch from files by `sendfile`. A response is therefore encoded into pieces: bytes,
 //! and record sets that whoever sends the response puts between them.
@@ -6,11 +6,10 @@
 use bytes::Bytes;
 
 use crate::api_key::ApiKey;
-use crate::field::Layout;
 use crate::header::ResponseHeader;
 use crate::message::{begin_frame, finish_frame, layout_to_encode};
-use crate::messages::FetchResponse;
-use crate::wire::EncodeError;
+use crate::messages::{FetchResponse, ShareFetchResponse};
+use crate::wire::{EncodeError, Writer};
 
 /// Record batches of one partition, wherever they are.
 pub trait RecordSet {
@@ -48,35 +47,81 @@ pub fn encode_fetch_response<R: RecordSet>(
     correlation_id: i32,
     response: FetchResponse<R>,
 ) -> Result<Vec<Piece<R>>, EncodeError> {
-    let layout: Layout = layout_to_encode::<FetchResponse<Bytes>>(version)?;
-    let mut out = begin_frame();
-    ResponseHeader { correlation_id }.encode(&mut out, ApiKey::Fetch, version);
-    let mut spliced = 0usize;
-    let mut splits = Vec::new();
-    response.write(&mut out, layout, |out, records| {
-        spliced = spliced.saturating_add(records.len());
-        splits.push(out.len());
-    })?;
-    let mut rest = finish_frame(out, spliced)?;
-    let mut pieces = Vec::with_capacity(2 * splits.len() + 1);
-    let mut position = 0;
+    let layout = layout_to_encode::<FetchResponse<Bytes>>(version)?;
+    let mut body = Spliced::begin(ApiKey::Fetch, version, correlation_id);
+    response.write(&mut body.out, layout, |out, records| body.gaps.note(out, records))?;
     let partitions = response.responses.into_iter().flat_map(|topic| topic.partitions);
-    let records = partitions.filter_map(|partition| partition.records).filter(|records| !records.is_empty());
-    for (split, records) in splits.into_iter().zip(records) {
-        pieces.push(Piece::Bytes(rest.split_to(split - position)));
-        pieces.push(Piece::Records(records));
-        position = split;
+    body.finish(partitions.filter_map(|partition| partition.records))
+}
+
+/// A ShareFetch response frame, in the same form.
+///
+/// # Errors
+/// As [`encode_fetch_response`].
+pub fn encode_share_fetch_response<R: RecordSet>(
+    version: i16,
+    correlation_id: i32,
+    response: ShareFetchResponse<R>,
+) -> Result<Vec<Piece<R>>, EncodeError> {
+    let layout = layout_to_encode::<ShareFetchResponse<Bytes>>(version)?;
+    let mut body = Spliced::begin(ApiKey::ShareFetch, version, correlation_id);
+    response.write(&mut body.out, layout, |out, records| body.gaps.note(out, records))?;
+    let partitions = response.responses.into_iter().flat_map(|topic| topic.partitions);
+    body.finish(partitions.filter_map(|partition| partition.records))
+}
+
+/// A frame with gaps for record sets.
+struct Spliced {
+    out: Writer,
+    gaps: Gaps,
+}
+
+/// Where record sets belong.
+#[derive(Default)]
+struct Gaps {
+    positions: Vec<usize>,
+    bytes: usize,
+}
+
+impl Gaps {
+    fn note<R: RecordSet>(&mut self, out: &Writer, records: &R) {
+        self.bytes = self.bytes.saturating_add(records.len());
+        self.positions.push(out.len());
     }
-    if !rest.is_empty() {
-        pieces.push(Piece::Bytes(rest));
+}
+
+impl Spliced {
+    fn begin(key: ApiKey, version: i16, correlation_id: i32) -> Self {
+        let mut out = begin_frame();
+        ResponseHeader { correlation_id }.encode(&mut out, key, version);
+        Self { out, gaps: Gaps::default() }
     }
-    Ok(pieces)
+
+    /// Puts the sets that are not empty into the gaps, in order.
+    fn finish<R: RecordSet>(self, sets: impl Iterator<Item = R>) -> Result<Vec<Piece<R>>, EncodeError> {
+        let Gaps { positions, bytes } = self.gaps;
+        let mut rest = finish_frame(self.out, bytes)?;
+        let mut pieces = Vec::with_capacity(2 * positions.len() + 1);
+        let mut done = 0;
+        for (position, records) in positions.into_iter().zip(sets.filter(|records| !records.is_empty())) {
+            pieces.push(Piece::Bytes(rest.split_to(position - done)));
+            pieces.push(Piece::Records(records));
+            done = position;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Bytes(rest));
+        }
+        Ok(pieces)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
+    use crate::messages::{
+        AcquiredRecords, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+        ShareFetchableTopicResponse, SharePartitionData,
+    };
     use crate::{Message as _, encode_response};
 
     /// Records that are somewhere else.
@@ -142,6 +187,45 @@ mod tests {
                 })
                 .collect();
             let whole = encode_response(ApiKey::Fetch, version, 9, &response(bytes_of)).expect("encodes");
+            assert_eq!(Bytes::from(frame), whole, "version {version}");
+        }
+    }
+
+    #[test]
+    fn share_fetches_are_spliced_the_same() {
+        fn response<R>(mut records: impl FnMut(char, usize) -> R) -> ShareFetchResponse<R> {
+            let partition = |partition_index, records: Option<R>| SharePartitionData {
+                partition_index,
+                records,
+                acquired_records: vec![AcquiredRecords {
+                    first_offset: 1,
+                    last_offset: 2,
+                    delivery_count: 1,
+                }],
+                ..SharePartitionData::default()
+            };
+            let partitions = vec![
+                partition(0, Some(records('x', 300))),
+                partition(1, None),
+                partition(2, Some(records('e', 0))),
+                partition(3, Some(records('y', 1))),
+            ];
+            let topic = ShareFetchableTopicResponse { partitions, ..ShareFetchableTopicResponse::default() };
+            ShareFetchResponse { responses: vec![topic], ..ShareFetchResponse::default() }
+        }
+        for version in ShareFetchResponse::VERSIONS {
+            let away = response(|name, size| Elsewhere { name, size });
+            let pieces = encode_share_fetch_response(version, 9, away).expect("encodes");
+            assert_eq!(pieces.len(), 5);
+            let frame: Vec<u8> = pieces
+                .into_iter()
+                .flat_map(|piece| match piece {
+                    Piece::Bytes(bytes) => bytes,
+                    Piece::Records(records) => bytes_of(records.name, records.size),
+                })
+                .collect();
+            let whole =
+                encode_response(ApiKey::ShareFetch, version, 9, &response(bytes_of)).expect("encodes");
             assert_eq!(Bytes::from(frame), whole, "version {version}");
         }
     }

@@ -2,7 +2,7 @@
 
 /// Defines message structs by their field tables.
 ///
-/// A message names its versions and the first flexible one; structs within it take the version of the
+/// A message names its versions and the first flexible one, or `never`; structs within it take the version of the
 /// message. Fields stand in wire order, one a line:
 ///
 /// ```text
@@ -19,7 +19,7 @@
 macro_rules! message {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident $(: versions $versions:expr, flexible from $flexible:literal)? {
+        pub struct $name:ident $(: versions $versions:expr, flexible from $flexible:tt)? {
             $($table:tt)*
         }
     )*) => {
@@ -30,7 +30,7 @@ macro_rules! message {
                 impl $crate::Message for $name {
                     const NAME: &'static str = stringify!($name);
                     const VERSIONS: std::ops::RangeInclusive<i16> = $versions;
-                    const FLEXIBLE_FROM: i16 = $flexible;
+                    const FLEXIBLE_FROM: i16 = message_struct!(@flexible $flexible);
                     const SCHEMA: &'static $crate::schema::Schema = &$name::SCHEMA;
 
                     fn encode(
@@ -170,8 +170,48 @@ macro_rules! message_struct {
                 Ok(message)
             }
         }
+
+        impl $crate::field::Nullable for $name {
+            const KIND_NULLABLE: $crate::schema::Kind = $crate::schema::Kind::NullableStruct(&Self::SCHEMA);
+
+            fn size_min_nullable(_: $crate::field::Layout) -> usize {
+                1
+            }
+
+            fn write_nullable(
+                value: Option<&Self>,
+                out: &mut $crate::wire::Writer,
+                layout: $crate::field::Layout,
+            ) -> Result<(), $crate::wire::EncodeError> {
+                $crate::field::Presence::Plain.write_struct(value, out, layout)
+            }
+
+            fn read_nullable(
+                input: &mut $crate::wire::Reader,
+                layout: $crate::field::Layout,
+            ) -> Result<Option<Self>, $crate::wire::DecodeError> {
+                $crate::field::Presence::Plain.read_struct(input, layout)
+            }
+
+            fn write_nullable_tagged(
+                value: Option<&Self>,
+                out: &mut $crate::wire::Writer,
+                layout: $crate::field::Layout,
+            ) -> Result<(), $crate::wire::EncodeError> {
+                $crate::field::Presence::Tagged.write_struct(value, out, layout)
+            }
+
+            fn read_nullable_tagged(
+                input: &mut $crate::wire::Reader,
+                layout: $crate::field::Layout,
+            ) -> Result<Option<Self>, $crate::wire::DecodeError> {
+                $crate::field::Presence::Tagged.read_struct(input, layout)
+            }
+        }
     };
 
+    (@flexible never) => { i16::MAX };
+    (@flexible $from:literal) => { $from };
     (@default) => { Default::default() };
     (@default $default:expr) => { $default };
     (@contains $version:ident) => { false };

@@ -270,7 +270,7 @@ fn for_each_array(mut check: impl FnMut(&Codec, i16, &Path)) {
                 }
                 other => other,
             };
-            if let Kind::Struct(schema) = element {
+            if let Kind::Struct(schema) | Kind::NullableStruct(schema) = element {
                 walk(schema, version, path, check);
             }
             path.pop();
@@ -338,7 +338,7 @@ impl Dense<'_> {
             (Kind::Bool | Kind::I8, _) => self.out.extend([0; 1]),
             (Kind::I16, _) => self.out.extend([0; 2]),
             (Kind::I32, _) => self.out.extend([0; 4]),
-            (Kind::I64, _) => self.out.extend([0; 8]),
+            (Kind::I64 | Kind::F64, _) => self.out.extend([0; 8]),
             (Kind::Uuid, _) => self.out.extend([0; 16]),
             (Kind::String, _) => put_length(&mut self.out, flexible, true, Some(0)),
             (Kind::Bytes, _) | (Kind::Array(_), None) => put_length(&mut self.out, flexible, false, Some(0)),
@@ -353,6 +353,10 @@ impl Dense<'_> {
                 self.value(*element, Some(rest));
             }
             (Kind::Struct(schema), path) => self.fields(schema, path),
+            (Kind::NullableStruct(schema), path) => {
+                self.out.push(1);
+                self.fields(schema, path);
+            }
         }
     }
 }

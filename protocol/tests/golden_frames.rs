@@ -102,6 +102,7 @@ fn librdkafka_api_versions_3() {
     let request = ApiVersionsRequest {
         client_software_name: name("confluent-kafka-python"),
         client_software_version: name("2.16.1-rdkafka-2.16.0"),
+        ..Default::default()
     };
     let hex = "0012000300000001000772646b61666b610017636f6e666c75656e742d6b61666b612d707974686f6e16322e\
                31362e312d72646b61666b612d322e31362e3000";

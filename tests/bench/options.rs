@@ -87,6 +87,8 @@ pub enum Scenario {
     Restart,
     /// 5,000 topics: creation, memory, restart.
     Topics,
+    /// 10,000 partitions by one request: creation, memory, Metadata answers, restart.
+    Metadata,
 }
 
 impl Options {

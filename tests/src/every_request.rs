@@ -44,20 +44,53 @@ requests! {
     FetchRequest;
     ListOffsetsRequest;
     MetadataRequest;
+    OffsetCommitRequest;
+    OffsetFetchRequest;
     FindCoordinatorRequest;
+    JoinGroupRequest;
+    HeartbeatRequest;
+    LeaveGroupRequest;
+    SyncGroupRequest;
+    DescribeGroupsRequest;
+    ListGroupsRequest;
     ApiVersionsRequest;
     CreateTopicsRequest;
     DeleteTopicsRequest;
     DeleteRecordsRequest;
     InitProducerIdRequest;
     OffsetForLeaderEpochRequest;
+    DescribeAclsRequest;
     DescribeConfigsRequest;
     AlterConfigsRequest;
+    AlterReplicaLogDirsRequest;
     DescribeLogDirsRequest;
     CreatePartitionsRequest;
+    DeleteGroupsRequest;
+    ElectLeadersRequest;
     IncrementalAlterConfigsRequest;
+    AlterPartitionReassignmentsRequest;
+    ListPartitionReassignmentsRequest;
+    OffsetDeleteRequest;
+    DescribeClientQuotasRequest;
+    AlterClientQuotasRequest;
+    DescribeUserScramCredentialsRequest;
+    DescribeQuorumRequest;
+    UpdateFeaturesRequest;
     DescribeClusterRequest;
     DescribeProducersRequest;
+    DescribeTransactionsRequest;
+    ListTransactionsRequest;
+    ConsumerGroupHeartbeatRequest;
+    ConsumerGroupDescribeRequest;
+    ListConfigResourcesRequest;
+    DescribeTopicPartitionsRequest;
+    ShareGroupHeartbeatRequest;
+    ShareGroupDescribeRequest;
+    ShareFetchRequest;
+    ShareAcknowledgeRequest;
+    DescribeShareGroupOffsetsRequest;
+    AlterShareGroupOffsetsRequest;
+    DeleteShareGroupOffsetsRequest;
 }
 
 /// The request of an API.
@@ -114,9 +147,13 @@ impl Liar {
             Kind::Bool | Kind::I8 => self.honest.push(0),
             Kind::I16 => self.honest.extend([0; 2]),
             Kind::I32 => self.honest.extend([0; 4]),
-            Kind::I64 => self.honest.extend([0; 8]),
+            Kind::I64 | Kind::F64 => self.honest.extend([0; 8]),
             Kind::Uuid => self.honest.extend([0; 16]),
             Kind::Struct(schema) => self.pass_struct(schema),
+            Kind::NullableStruct(schema) => {
+                self.honest.push(1);
+                self.pass_struct(schema);
+            }
             Kind::String if self.is_flexible => self.lie_and_go_on(field, UNSIGNED_VARINT_MAX, &[1]),
             Kind::String => self.lie_and_go_on(field, &[0x7f, 0xff], &[0, 0]),
             Kind::Bytes if self.is_flexible => self.lie_and_go_on(field, UNSIGNED_VARINT_MAX, &[1]),

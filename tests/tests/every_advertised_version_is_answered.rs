@@ -44,10 +44,11 @@ fn the_list_is_sorted_and_the_documented_one() {
     // Served from 3 on; librdkafka up to 2.11.0 wants to see 0 (KAFKA-18659).
     documented[0].min_version = 0;
     assert_eq!(listed, documented);
-    for version in 1..=4 {
+    for version in 1..=5 {
         let request = ApiVersionsRequest {
             client_software_name: "scenario".to_owned(),
             client_software_version: "1.0-rc.2".to_owned(),
+            ..Default::default()
         };
         assert_eq!(client.call(version, &request).api_keys, listed);
     }
@@ -112,10 +113,11 @@ fn the_client_names_its_software_properly() {
         ("name", "1\u{1b}[31m", ErrorCode::InvalidRequest),
         ("h\u{e4}", "1", ErrorCode::InvalidRequest),
     ] {
-        for api_version in [3, 4] {
+        for api_version in [3, 4, 5] {
             let request = ApiVersionsRequest {
                 client_software_name: name.to_owned(),
                 client_software_version: version.to_owned(),
+                ..Default::default()
             };
             let response = client.call(api_version, &request);
             assert_eq!(response.error_code, code.code(), "{name:?} {version:?}");

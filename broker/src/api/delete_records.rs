@@ -15,7 +15,7 @@ use sendlog_protocol::messages::{
 
 use super::refusal::blocking;
 use super::{Context, Session, error};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, name};
 use crate::config::Config;
 use crate::storage::error::StorageError;
 
@@ -60,6 +60,9 @@ fn delete_all(catalog: &Catalog, request: DeleteRecordsRequest) -> Vec<DeleteRec
 fn delete(catalog: &Catalog, topic: &str, wanted: &DeleteRecordsPartition) -> Result<i64, ErrorCode> {
     let found = catalog.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let partition = found.partition(wanted.partition_index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if name::is_internal(topic) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
     let cleanup = found.config().cleanup;
     if cleanup.compact && !cleanup.delete {
         return Err(ErrorCode::PolicyViolation);

@@ -1,6 +1,7 @@
 //! DeleteTopics (key 20), versions 1 to 6.
 //!
-//! Differs from Apache Kafka: the topics and their files are gone when it is answered, not soon after.
+//! Groups' offsets of a deleted topic are forgotten. Differs from Apache Kafka: the topics and their files are gone when it is
+//! answered, not soon after; the broker's own topics are not deleted.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -33,7 +34,10 @@ pub(super) async fn handle(
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
     let work = move |config: &Config, catalog: &Catalog| delete(config, catalog, version, request);
-    DeleteTopicsResponse { responses: blocking(context, work).await, ..Default::default() }
+    let responses = blocking(context, work).await;
+    let deleted = responses.iter().filter(|one| one.error_code == ErrorCode::None.code());
+    context.groups.forget_topics(&deleted.filter_map(|one| one.name.clone()).collect());
+    DeleteTopicsResponse { responses, ..Default::default() }
 }
 
 fn delete(

@@ -3,6 +3,7 @@
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::records::{BatchError, BatchErrorKind};
 
+use crate::coordinator::group::CoordinatorError;
 use crate::partition::{AppendError, DeleteRecordsError, ReadError, SequenceError};
 use crate::storage::error::{self, StorageError};
 
@@ -44,6 +45,21 @@ pub fn of_read(error: &ReadError) -> ErrorCode {
         ) => ErrorCode::CorruptMessage,
         ReadError::Log(error::ReadError::Io { .. } | error::ReadError::WouldBlock) => {
             ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+/// The code that a client gets for a group that is not reached, or whose change is not stored. A full disk is a reason to
+/// try again, as a broker that stops is.
+pub fn of_coordinator(error: &CoordinatorError) -> ErrorCode {
+    match error {
+        CoordinatorError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        CoordinatorError::UnknownGroup => ErrorCode::GroupIdNotFound,
+        CoordinatorError::TooManyGroups { .. } => ErrorCode::PolicyViolation,
+        CoordinatorError::TooLarge { .. } => ErrorCode::InvalidCommitOffsetSize,
+        CoordinatorError::Encode(_) => ErrorCode::UnknownServerError,
+        CoordinatorError::Append(_) | CoordinatorError::Topic(_) | CoordinatorError::Stopping => {
+            ErrorCode::CoordinatorNotAvailable
         }
     }
 }

@@ -175,6 +175,7 @@ fn describe(context: &Context, topic: &Topic, operations: i32) -> MetadataRespon
     MetadataResponseTopic {
         name: Some(topic.name().to_string()),
         topic_id: topic.id(),
+        is_internal: name::is_internal(topic.name()),
         partitions: topic.partitions().iter().map(partition).collect(),
         topic_authorized_operations: operations,
         ..Default::default()

@@ -6,15 +6,18 @@
 mod alter_configs;
 mod alteration;
 mod api_versions;
+mod caller;
 mod close;
 mod config_entries;
 mod config_resource;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod dispatch;
@@ -23,9 +26,13 @@ mod fetch;
 mod find_coordinator;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod list_groups;
 mod list_offsets;
 mod log_limit;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod placement;
 mod produce;
@@ -40,11 +47,13 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::coordinator::group::GroupCoordinator;
 use crate::partition::Appender;
 use crate::producer_ids::ProducerIds;
 use crate::scrubber::Scrubber;
 use crate::stop::Stop;
 
+pub use caller::Caller;
 pub use close::Close;
 pub use dispatch::{Answer, Incoming, answer, start_produce};
 pub use log_limit::{Line, LogLimit};
@@ -69,6 +78,8 @@ pub struct Context {
     pub producer_ids: Arc<ProducerIds>,
     /// Verifies closed segments in the background.
     pub scrubber: Arc<Scrubber>,
+    /// The groups.
+    pub groups: Arc<GroupCoordinator>,
     /// The broker's end.
     pub stop: Stop,
 }

@@ -21,6 +21,7 @@ use sendlog_protocol::records::{self, BatchError, BatchHeader, Compression, Prod
 use tokio::sync::oneshot;
 
 use super::{Close, Context, Session, error};
+use crate::catalog::name;
 use crate::config::topic::TimestampType;
 use crate::partition::{AckAt, AppendError, AppendResult, Partition, ProducedBatch};
 
@@ -118,6 +119,10 @@ async fn queue(
         .catalog
         .partition(topic, data.index)
         .ok_or_else(|| Refusal::new(ErrorCode::UnknownTopicOrPartition))?;
+    if name::is_internal(topic) {
+        let message = format!("Cannot append to internal topic {topic}");
+        return Err(Refusal::because(ErrorCode::InvalidTopicException, message));
+    }
     let bytes = data
         .records
         .ok_or_else(|| Refusal::because(ErrorCode::InvalidRecord, "no record batch where one is required"))?;

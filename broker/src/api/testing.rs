@@ -14,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Args, Config};
+use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
 use crate::partition::{AckAt, Appender, AppenderParts, CommitThreads, PartitionEnv, ProducedBatch, Room};
 use crate::producer_ids::ProducerIds;
 use crate::scrubber::Scrubber;
@@ -83,15 +84,24 @@ impl Fixture {
         let local: SocketAddr = "192.0.2.7:9092".parse().unwrap();
         let session = Session::new("192.0.2.9:5000".parse().unwrap(), local, &config);
         let scrubber = Scrubber::open(Arc::clone(&files), &config, Arc::clone(&clock));
+        let catalog = Arc::new(catalog);
+        let groups = Arc::new(GroupCoordinator::new(CoordinatorParts {
+            config: Arc::clone(&config),
+            catalog: Arc::clone(&catalog),
+            appender: appender.clone(),
+            clock: Arc::clone(&clock),
+            stop: stop.clone(),
+        }));
         let context = Context {
             config,
             cluster_id: "cluster".to_owned(),
-            catalog: Arc::new(catalog),
+            catalog,
             clock,
             appender,
             checkpointer: Arc::new(checkpointer),
             producer_ids: Arc::new(ProducerIds::open(&files, dir.path(), 0).unwrap()),
             scrubber: Arc::new(scrubber),
+            groups,
             stop,
         };
         Self {

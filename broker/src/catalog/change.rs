@@ -31,6 +31,15 @@ pub enum Apply {
     CheckOnly,
 }
 
+/// Who creates a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Creator {
+    /// A client, who may not take the names of the broker's own.
+    Client,
+    /// The broker.
+    Broker,
+}
+
 /// A topic to create.
 #[derive(Debug, Clone)]
 pub struct NewTopic {
@@ -56,12 +65,30 @@ impl Catalog {
     ///
     /// One topic's refusal does not touch the others; a failed write refuses all. Blocks on the disk.
     pub fn create(&self, wanted: Vec<NewTopic>, apply: Apply) -> Vec<Result<Uuid, TopicError>> {
+        self.create_for(Creator::Client, wanted, apply)
+    }
+
+    /// Creates a topic that the broker keeps something in. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`TopicError`], as for every topic.
+    pub fn create_internal(&self, new: NewTopic) -> Result<Uuid, TopicError> {
+        let created = self.create_for(Creator::Broker, vec![new], Apply::Now);
+        created.into_iter().next().unwrap_or(Err(TopicError::Unknown))
+    }
+
+    fn create_for(
+        &self,
+        creator: Creator,
+        wanted: Vec<NewTopic>,
+        apply: Apply,
+    ) -> Vec<Result<Uuid, TopicError>> {
         let mut changing = self.lock_changing();
         let mut next = Topics::clone(&self.load());
         let mut added: Vec<Arc<Topic>> = Vec::new();
         let mut results = Vec::with_capacity(wanted.len());
         for new in wanted {
-            let made = self.make(&mut changing, &next, new);
+            let made = self.make(&mut changing, &next, new, creator);
             if let Ok(topic) = &made {
                 next.put(Arc::clone(topic));
                 changing.claim(&topic.name);
@@ -80,10 +107,6 @@ impl Catalog {
             for id in results.iter_mut().flatten() {
                 *id = Uuid::nil();
             }
-        } else {
-            for topic in added.iter().filter(|topic| topic.config.cleanup.compact) {
-                warn_of_compaction(&topic.name);
-            }
         }
         refuse_all_on(saved, results)
     }
@@ -99,7 +122,12 @@ impl Catalog {
         let mut gone: Vec<Arc<Topic>> = Vec::new();
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
-            let taken = next.take(*id).ok_or(TopicError::Unknown);
+            let taken = match next.by_id(*id) {
+                Some(topic) if name::is_internal(&topic.name) => {
+                    Err(TopicError::Internal(topic.name.to_string()))
+                }
+                _ => next.take(*id).ok_or(TopicError::Unknown),
+            };
             results.push(taken.map(|topic| gone.push(topic)));
         }
         if gone.is_empty() {
@@ -129,6 +157,10 @@ impl Catalog {
     pub fn grow(&self, wanted: Vec<Growth>, apply: Apply) -> Vec<Result<(), TopicError>> {
         self.change_topics(wanted, apply, |next, growth: Growth| {
             let topic = next.by_name(&growth.name).ok_or(TopicError::Unknown)?;
+            if name::is_internal(&topic.name) {
+                // What is in which partition goes by their number.
+                return Err(TopicError::Internal(growth.name));
+            }
             let before = topic.partition_count();
             check_growth(topic, growth.count)?;
             self.check_room(next, growth.count - before)?;
@@ -195,9 +227,15 @@ impl Catalog {
     }
 
     /// A topic that is neither stored nor visible yet.
-    fn make(&self, changing: &mut Changing, next: &Topics, new: NewTopic) -> Result<Arc<Topic>, TopicError> {
+    fn make(
+        &self,
+        changing: &mut Changing,
+        next: &Topics,
+        new: NewTopic,
+        creator: Creator,
+    ) -> Result<Arc<Topic>, TopicError> {
         name::check(&new.name)?;
-        if name::is_internal(&new.name) {
+        if creator == Creator::Client && name::is_internal(&new.name) {
             return Err(TopicError::Internal(new.name));
         }
         if next.by_name(&new.name).is_some() {
@@ -361,16 +399,6 @@ fn hand_over_config(topic: &Topic, before: Option<&TopicConfig>) {
     for partition in &topic.partitions {
         partition.set_config(Arc::clone(&topic.config));
     }
-    if topic.config.cleanup.compact && before.is_none_or(|before| !before.cleanup.compact) {
-        warn_of_compaction(&topic.name);
-    }
-}
-
-fn warn_of_compaction(topic: &str) {
-    tracing::warn!(
-        topic,
-        "cleanup.policy=compact: every record needs a key; compaction does not run yet, nothing is removed"
-    );
 }
 
 /// The results, or a refusal for each if the catalog could not be written.

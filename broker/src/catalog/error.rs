@@ -14,7 +14,7 @@ pub enum TopicError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// The name is kept for the broker.
-    #[error("Topic '{0}' is internal: the broker makes it by itself")]
+    #[error("Topic '{0}' is internal: it is the broker's own")]
     Internal(String),
     /// A topic has the name.
     #[error("Topic '{0}' already exists.")]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::catalog::name;
 use crate::catalog::state::{FILE_NAME as CATALOG, StoredCatalog, StoredTopic};
 use crate::checkpoint::FILE_NAME as CHECKPOINT;
+use crate::cleaner::progress::FILE_NAME as CLEANER;
 use crate::producer_ids::FILE_NAME as PRODUCER_IDS;
 use crate::retention_clock::FILE_NAME as CLOCK;
 use crate::scrubber::FILE_NAME as SCRUB;
@@ -24,7 +25,7 @@ use super::plan::SET_ASIDE;
 use super::state::State;
 
 /// Files with a meaning, each read elsewhere.
-const STATE_FILES: [&str; 6] = [META_FILE, CATALOG, CHECKPOINT, PRODUCER_IDS, SCRUB, CLOCK];
+const STATE_FILES: [&str; 7] = [META_FILE, CATALOG, CHECKPOINT, PRODUCER_IDS, SCRUB, CLEANER, CLOCK];
 /// Names with a meaning of which the content does not matter.
 const MARKS: [&str; 5] = [LOCK_FILE, CLEAN_FILE, FAILED_FILE, JOURNAL, "lost+found"];
 /// Copies of `broker adopt` in the making.
@@ -203,7 +204,8 @@ impl Sorter<'_> {
             folder: partition.folder(),
             topic_id: topic.uuid(),
             index: partition.index,
-            is_sparse: setting(CLEANUP_POLICY).is_some_and(|policy| policy.contains("compact")),
+            is_sparse: setting(CLEANUP_POLICY).is_some_and(|policy| policy.contains("compact"))
+                || self.state.cleaned.has(topic.uuid(), partition.index),
             index_interval_bytes: interval.unwrap_or(INDEX_INTERVAL_BYTES_DEFAULT),
             checkpoint: checkpoint.and_then(|all| all.log(topic.uuid(), partition.index)).cloned(),
             bytes,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::storage::file_names::{self, INDEX, LOG, PARTITION_METADATA, SEAL, TIME_INDEX};
+use crate::storage::file_names::{self, CLEANED, INDEX, LOG, PARTITION_METADATA, REPLACES, SEAL, TIME_INDEX};
 
 use super::finding::{Finding, Kind, Severity};
 use super::listing::{Entry, EntryKind};
@@ -21,6 +21,8 @@ pub(super) struct Content {
     pub(super) segments: Vec<Found>,
     /// Base offsets of indexes and seals without a segment file.
     pub(super) strays: Vec<i64>,
+    /// Base offsets of compactions that were interrupted while the new segment took the place of the old ones.
+    pub(super) replacing: Vec<i64>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -38,6 +40,13 @@ pub(super) fn sort(folder: &Path, entries: &[Entry]) -> Content {
                 content.segments.push(Found { base_offset, size });
             }
             (EntryKind::File(_), None) if is_ours => content.strays.extend(side),
+            (EntryKind::File(bytes), None) if base_of(entry, REPLACES).is_some() => {
+                content.replacing.extend(base_of(entry, REPLACES));
+                content.findings.push(unfinished(path, bytes));
+            }
+            (EntryKind::File(bytes), None) if is_replacement(&entry.name, entries) => {
+                content.findings.push(unfinished(path, bytes));
+            }
             (_, _) if is_ours => content.findings.push(not_a_file(path)),
             (kind, _) => content.findings.push(other(path, &entry.name, kind)),
         }
@@ -48,6 +57,20 @@ pub(super) fn sort(folder: &Path, entries: &[Entry]) -> Content {
     content.strays.sort_unstable();
     content.strays.dedup();
     content
+}
+
+/// A compacted segment that has its place already, but not its name.
+fn is_replacement(name: &str, entries: &[Entry]) -> bool {
+    let stem = name.strip_suffix(CLEANED).and_then(|stem| stem.strip_suffix('.'));
+    let base_offset = stem.and_then(|stem| file_names::base_offset_of(stem, LOG));
+    let is_marker = |entry: &Entry| file_names::base_offset_of(&entry.name, REPLACES) == base_offset;
+    base_offset.is_some() && entries.iter().any(is_marker)
+}
+
+fn unfinished(path: std::path::PathBuf, bytes: u64) -> Finding {
+    Finding::new(Severity::Unfinished, Kind::Leftover, path, "an interrupted compaction has left it")
+        .at(0, bytes)
+        .next_start("puts the compacted segment in the place of those that it was made of")
 }
 
 fn not_a_file(path: std::path::PathBuf) -> Finding {
@@ -110,7 +133,12 @@ mod tests {
         assert!(content.findings.is_empty());
 
         let kinds = |name: &str, kind| sort(Path::new("t-0"), &[entry(name, kind)]).findings[0].kind;
-        for name in ["00000000000000000003.log.deleted", "00000000000000000003.index.tmp"] {
+        for name in [
+            "00000000000000000003.log.deleted",
+            "00000000000000000003.index.tmp",
+            "00000000000000000003.log.cleaned",
+            "00000000000000000003.replaces",
+        ] {
             assert_eq!(kinds(name, file), Kind::Leftover);
         }
         for name in ["00000000000000000003.log.torn-17", "00000000000000000003.log.damaged-0.2"] {

@@ -9,11 +9,13 @@ use uuid::Uuid;
 
 use crate::checkpoint::offline::Rescan;
 use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::compaction::replacement::{self, Replacement};
 use crate::storage::data_dir::LastEnd;
 use crate::storage::error::StorageError;
 use crate::storage::file_names::{self, segment_file};
 use crate::storage::files::{FileSystem, OpenMode};
 use crate::storage::partition_metadata;
+use crate::storage::state_file;
 use crate::storage::summary::SegmentSummary;
 
 use super::finding::{Finding, Kind, Remedy, Severity};
@@ -117,7 +119,8 @@ impl PartitionCheck<'_> {
         self.check_metadata(&entries);
         let content = folder::sort(&self.folder, &entries);
         self.report.findings.extend(content.findings);
-        let segments = self.without_leftovers(content.segments.clone());
+        let segments = self.without_replaced(content.segments.clone(), &content.replacing, &entries);
+        let segments = self.without_leftovers(segments);
         let lost = self.lost(&content.segments, &content.strays);
         self.check_start(&segments, &lost);
         for (at, found) in segments.iter().enumerate() {
@@ -195,6 +198,56 @@ impl PartitionCheck<'_> {
             Err(StorageError::Io { source, .. }) => self.add(unreadable(path, &source)),
             Err(error) => self.add(unreadable(path, &io::Error::other(error))),
         }
+    }
+
+    /// Sets apart what a compacted segment has replaced, as recovery does.
+    fn without_replaced(
+        &mut self,
+        mut segments: Vec<Found>,
+        replacing: &[i64],
+        entries: &[Entry],
+    ) -> Vec<Found> {
+        for base_offset in replacing {
+            let marker = segment_file(&self.dir, *base_offset, file_names::REPLACES);
+            let cleaned = self.path(*base_offset).with_added_extension(file_names::CLEANED);
+            let is_named = cleaned
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| listing::find(entries, name).is_none());
+            let loaded = state_file::load::<Replacement>(self.situation.fs, &marker, replacement::KIND);
+            match loaded {
+                Ok(Some(known)) if is_named => {
+                    let old = |found: &mut Found| {
+                        found.base_offset != *base_offset && known.replaced.contains(&found.base_offset)
+                    };
+                    for found in segments.extract_if(.., old).collect::<Vec<_>>() {
+                        let path = self.path(found.base_offset);
+                        self.add(
+                            Finding::new(
+                                Severity::Unfinished,
+                                Kind::Obsolete,
+                                path,
+                                "a compacted segment has replaced it",
+                            )
+                            .at(0, found.size)
+                            .next_start("removes it, when it recovers"),
+                        );
+                    }
+                }
+                // Nothing was replaced yet.
+                Ok(_) => {}
+                Err(error) => self.add(
+                    Finding::new(
+                        Severity::Damage,
+                        Kind::StateFile,
+                        self.folder.join(marker.file_name().unwrap_or_default()),
+                        error.to_string(),
+                    )
+                    .by_hand("the broker does not start with it; restore the folder from a backup"),
+                ),
+            }
+        }
+        segments
     }
 
     /// Sets apart what an interrupted roll or deletion has left, as recovery does.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::storage::file_names::{self, segment_file};
 use crate::storage::files::{FileSystem, OpenMode, StoredFile};
-use crate::storage::segment::SEAL_KIND;
+use crate::storage::segment_files::SEAL_KIND;
 use crate::storage::state_file::{self, StateFileError};
 use crate::storage::summary::SegmentSummary;
 

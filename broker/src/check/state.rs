@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::state::{self as catalog_state, StoredCatalog};
 use crate::checkpoint::{self, offline::StoredCheckpoint};
+use crate::cleaner::progress;
 use crate::storage::data_dir::{self, LastEnd};
 use crate::storage::files::FileSystem;
 use crate::storage::state_file::{self, StateFileError};
@@ -28,6 +29,8 @@ pub(super) struct State {
     pub(super) checkpoint: Option<StoredCheckpoint>,
     /// The checkpoint is damaged: a repair renames it.
     pub(super) sets_checkpoint_aside: bool,
+    /// Which logs were compacted.
+    pub(super) cleaned: progress::Saved,
     pub(super) journal: Journal,
     /// Why logs are not to be repaired now.
     pub(super) deferred: Option<&'static str>,
@@ -54,6 +57,11 @@ pub(super) fn read(
     let ids = |path: &Path| state_file::load::<producer_ids::Reserved>(fs, path, producer_ids::KIND);
     reader.load(producer_ids::FILE_NAME, ids);
     reader.load(scrubber::FILE_NAME, |path| state_file::load::<scrubber::Progress>(fs, path, scrubber::KIND));
+    let cleaned = |path: &Path| state_file::load::<progress::Saved>(fs, path, progress::KIND);
+    let cleaned = match reader.load(progress::FILE_NAME, cleaned) {
+        Loaded::Good(cleaned) => cleaned,
+        _ => progress::Saved::default(),
+    };
     let clock = |path: &Path| state_file::load::<retention_clock::Line>(fs, path, retention_clock::KIND);
     reader.load(retention_clock::FILE_NAME, clock);
     let load = |path: &Path| state_file::load::<StoredCatalog>(fs, path, catalog_state::KIND);
@@ -77,7 +85,7 @@ pub(super) fn read(
         Some(_) if journal.is_needed() => Some(JOURNAL),
         Some(_) => None,
     };
-    State { catalog, has_catalog_file, checkpoint, sets_checkpoint_aside, journal, deferred }
+    State { catalog, has_catalog_file, checkpoint, sets_checkpoint_aside, cleaned, journal, deferred }
 }
 
 /// A state file.
@@ -142,6 +150,7 @@ impl Reader<'_> {
 /// What the next start does without a state file that it can do without.
 fn without(name: &str) -> Option<&'static str> {
     match name {
+        progress::FILE_NAME => Some("compacts every compacted topic from its start once more"),
         scrubber::FILE_NAME => Some("begins a new pass of the scrub"),
         retention_clock::FILE_NAME => Some("deletes nothing by age for a day, and writes it anew"),
         _ => None,

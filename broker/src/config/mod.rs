@@ -6,10 +6,14 @@
 
 pub mod args;
 pub mod broker_table;
+mod cleaner_table;
 pub mod elsewhere;
 pub mod error;
+mod group_table;
+pub mod groups;
 pub mod host_port;
 mod nearest;
+mod network_table;
 pub mod properties;
 pub mod setting;
 pub mod settings;
@@ -26,6 +30,7 @@ pub use error::ConfigError;
 pub use topic::TopicConfig;
 
 use error::Origin;
+use groups::{CleanerSettings, GroupSettings};
 use host_port::HostPort;
 use settings::Settings;
 use topic::{FlushMode, Overrides, TopicConfigError};
@@ -60,6 +65,10 @@ pub struct Config {
     pub partitions_max: usize,
     /// The configuration of a topic that sets nothing, shared by all such topics.
     pub topic_defaults: Arc<TopicConfig>,
+    /// Groups and their offsets.
+    pub groups: GroupSettings,
+    /// Compaction.
+    pub cleaner: CleanerSettings,
     /// `sendlog.sync.threads`.
     pub sync_threads: usize,
     /// `sendlog.journal.bytes`.
@@ -196,6 +205,8 @@ impl Config {
             topic_defaults: Arc::new(defaults.map_err(|error: TopicConfigError| {
                 ConfigError::Conflict(format!("the defaults of topics: {error}"))
             })?),
+            groups: GroupSettings::read(&settings)?,
+            cleaner: CleanerSettings::read(&settings),
             sync_threads: settings.number("sendlog.sync.threads"),
             journal_bytes: settings.number("sendlog.journal.bytes"),
             checkpoint_interval_ms: settings.number("sendlog.checkpoint.interval.ms"),

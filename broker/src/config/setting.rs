@@ -40,6 +40,8 @@ pub enum Kind {
     },
     /// A number between zero and one.
     Ratio,
+    /// A number above zero.
+    Double,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Any of these words, separated by commas; none at all is allowed.
@@ -55,7 +57,7 @@ pub enum Value {
     Boolean(bool),
     /// Of [`Kind::Int`] and [`Kind::Long`].
     Whole(i64),
-    /// Of [`Kind::Ratio`].
+    /// Of [`Kind::Ratio`] and [`Kind::Double`].
     Ratio(f64),
     /// Of [`Kind::Choice`] and [`Kind::Text`].
     Text(String),
@@ -87,6 +89,11 @@ impl Kind {
                 Ok(_) => Err("Value must be between 0 and 1".to_owned()),
                 Err(_) => Err("Not a number of type DOUBLE".to_owned()),
             },
+            Self::Double => match text.parse::<f64>() {
+                Ok(number) if 0.0 < number && number.is_finite() => Ok(Value::Ratio(number)),
+                Ok(_) => Err("Value must be more than 0".to_owned()),
+                Err(_) => Err("Not a number of type DOUBLE".to_owned()),
+            },
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Self::Choice(words) => Err(format!("String must be one of: {}", words.join(", "))),
             Self::List(words) => parse_list(text, words).map(Value::List),
@@ -101,7 +108,7 @@ impl Kind {
             Self::Boolean => "BOOLEAN",
             Self::Int { .. } => "INT",
             Self::Long { .. } => "LONG",
-            Self::Ratio => "DOUBLE",
+            Self::Ratio | Self::Double => "DOUBLE",
             Self::Choice(_) | Self::Text => "STRING",
             Self::List(_) => "LIST",
         }
@@ -115,7 +122,7 @@ impl Kind {
             Self::Choice(_) | Self::Text => 2,
             Self::Int { .. } => 3,
             Self::Long { .. } => 5,
-            Self::Ratio => 6,
+            Self::Ratio | Self::Double => 6,
             Self::List(_) => 7,
         }
     }
@@ -127,6 +134,7 @@ impl Kind {
             Self::Boolean => "true, false".to_owned(),
             Self::Int { min, max } | Self::Long { min, max } => bounds_of(min, max),
             Self::Ratio => "0 to 1".to_owned(),
+            Self::Double => "more than 0".to_owned(),
             Self::Choice(words) => words.join(", "),
             Self::List([]) => "a list".to_owned(),
             Self::List(words) => format!("a list of {}", words.join(", ")),
@@ -213,5 +221,7 @@ mod tests {
         assert_eq!(Kind::Ratio.parse("0.5"), Ok(Value::Ratio(0.5)));
         assert!(Kind::Ratio.parse("1.01").is_err());
         assert!(Kind::Ratio.parse("NaN").is_err());
+        assert_eq!(Kind::Double.parse("1.7976931348623157E308"), Ok(Value::Ratio(f64::MAX)));
+        assert!(["0", "-1", "inf", "NaN", "x"].into_iter().all(|text| Kind::Double.parse(text).is_err()));
     }
 }

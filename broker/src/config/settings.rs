@@ -95,6 +95,24 @@ impl Settings {
         self.parsed(name) == Value::Boolean(true)
     }
 
+    /// The value of a setting that is a ratio or another positive number.
+    #[must_use]
+    pub fn double(&self, name: &str) -> f64 {
+        match self.parsed(name) {
+            Value::Ratio(number) => number,
+            other => unreachable!("{name} is not a number with a fraction: {other:?}"),
+        }
+    }
+
+    /// The items of a list.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
+        match self.parsed(name) {
+            Value::List(items) => items,
+            other => unreachable!("{name} is not a list: {other:?}"),
+        }
+    }
+
     /// The error for the value of `name`, which the table allows and something else forbids.
     #[must_use]
     pub fn invalid(&self, name: &str, reason: String) -> ConfigError {

@@ -11,7 +11,7 @@ use super::topic_table::{self, Support, Synonym, TOPIC_SETTINGS, TopicSetting};
 pub type Overrides = BTreeMap<String, String>;
 
 /// Checked settings of a topic, as the log and the produce path need them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicConfig {
     /// What happens to old records.
     pub cleanup: CleanupPolicy,
@@ -27,6 +27,14 @@ pub struct TopicConfig {
     pub retention_ms: Option<i64>,
     /// Size of a partition from which its oldest segments are removed; `None` is no limit.
     pub retention_bytes: Option<u64>,
+    /// How long the mark of a deleted key is kept.
+    pub delete_retention_ms: i64,
+    /// Records younger than this are not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// Records older than this are compacted whatever the ratio; `i64::MAX` is never.
+    pub max_compaction_lag_ms: i64,
+    /// The uncompacted share of a log from which it is compacted.
+    pub min_cleanable_dirty_ratio: f64,
     /// Size from which a segment is rolled.
     pub segment_bytes: u64,
     /// Age from which a segment is rolled.
@@ -46,7 +54,7 @@ pub struct TopicConfig {
 pub struct CleanupPolicy {
     /// Segments past the retention limits are removed.
     pub delete: bool,
-    /// Records need keys; compaction itself does not run yet.
+    /// The last record of each key is kept, and records need keys.
     pub compact: bool,
 }
 
@@ -152,6 +160,10 @@ impl TopicConfig {
             timestamp_after_max_ms: values.whole("message.timestamp.after.max.ms")?,
             retention_ms: Some(values.whole("retention.ms")?).filter(|limit| 0 <= *limit),
             retention_bytes: u64::try_from(values.whole("retention.bytes")?).ok(),
+            delete_retention_ms: values.whole("delete.retention.ms")?,
+            min_compaction_lag_ms: min_lag,
+            max_compaction_lag_ms: max_lag,
+            min_cleanable_dirty_ratio: values.ratio("min.cleanable.dirty.ratio")?,
             segment_bytes: values.number("segment.bytes")?,
             segment_ms: values.whole("segment.ms")?,
             segment_index_bytes: values.number("segment.index.bytes")?,
@@ -342,6 +354,13 @@ impl Effective<'_> {
             value: number.to_string(),
             reason: "too large".to_owned(),
         })
+    }
+
+    fn ratio(&self, name: &'static str) -> Result<f64, TopicConfigError> {
+        match self.parsed(name)? {
+            Value::Ratio(ratio) => Ok(ratio),
+            other => unreachable!("{name} is not a ratio: {other:?}"),
+        }
     }
 
     fn list(&self, name: &'static str) -> Result<Vec<String>, TopicConfigError> {

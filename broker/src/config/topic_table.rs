@@ -39,7 +39,6 @@ pub enum Support {
 }
 
 const NO_TIERING: Support = Support::DefaultOnly("sendlog has no tiered storage yet");
-const NO_COMPACTION: Support = Support::Accepted("Kept for compaction, which does not run yet.");
 const NO_RECOMPRESSION: Support =
     Support::Accepted("No effect, as with Kafka's compression.type=producer: batches are stored as sent.");
 const NO_REPLICAS: Support = Support::DefaultOnly("sendlog has one replica, so there is nothing to throttle");
@@ -82,10 +81,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "delete",
         "",
         &[same("log.cleanup.policy")],
-        Support::Accepted(
-            "Compaction does not run yet: with `compact` every record needs a key and nothing is removed, \
-             but by `delete`.",
-        ),
+        Support::Full,
         "What happens to old records: `delete` removes segments past the retention limits, `compact` \
          keeps the last record of each key; none at all keeps everything.",
     ),
@@ -132,8 +128,8 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         long(0, LONG_MAX),
         "86400000",
         "ms",
-        &[],
-        NO_COMPACTION,
+        &[same("log.cleaner.delete.retention.ms")],
+        Support::Full,
         "How long a compacted topic keeps the mark of a deleted key.",
     ),
     row(
@@ -226,8 +222,8 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         long(1, LONG_MAX),
         "9223372036854775807",
         "ms",
-        &[],
-        NO_COMPACTION,
+        &[same("log.cleaner.max.compaction.lag.ms")],
+        Support::Full,
         "The longest a record stays uncompacted.",
     ),
     row(
@@ -283,8 +279,8 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         Kind::Ratio,
         "0.5",
         "",
-        &[],
-        NO_COMPACTION,
+        &[same("log.cleaner.min.cleanable.ratio")],
+        Support::Full,
         "The uncompacted share of a log that starts compaction.",
     ),
     row(
@@ -292,8 +288,8 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         long(0, LONG_MAX),
         "0",
         "ms",
-        &[],
-        NO_COMPACTION,
+        &[same("log.cleaner.min.compaction.lag.ms")],
+        Support::Full,
         "The shortest a record stays uncompacted.",
     ),
     row(

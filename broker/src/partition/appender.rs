@@ -184,7 +184,7 @@ impl Appender {
     }
 
     /// A write or sync outside of the rounds has failed: nothing is acknowledged any more.
-    pub(super) fn fail(&self, error: StorageError) {
+    pub fn fail(&self, error: StorageError) {
         self.shared.fail(Arc::new(error));
     }
 

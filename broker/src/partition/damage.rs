@@ -29,12 +29,14 @@ impl Partition {
             return Ok(None);
         }
         match view.verify(segment, &bound, pace) {
+            // Compaction has replaced it meanwhile.
+            Ok(_) if !is_part(&self.reader.view()) => Ok(None),
             Ok(findings) => {
                 self.tell(segment, &findings);
                 Ok(Some(findings))
             }
             Err(ScrubError::Read(error)) if self.leave_out_missing(&view, &error) => Ok(None),
-            // Retention took it meanwhile.
+            // Retention or compaction took it meanwhile.
             Err(_) if self.is_deleted() || !is_part(&self.reader.view()) => Ok(None),
             Err(error) => Err(error),
         }
@@ -129,6 +131,7 @@ impl Partition {
     pub(super) fn leave_out_missing(&self, view: &LogView, error: &error::ReadError) -> bool {
         let missing = error.path().filter(|_| error.is_missing_file()).and_then(|path| view.segment_at(path));
         let Some(segment) = missing.filter(|segment| segment.is_sealed()) else { return false };
+        let _rearranging = self.lock_rearranging();
         let mut writer = self.lock_writer();
         if self.is_deleted() {
             return false;

@@ -6,6 +6,7 @@
 mod appender;
 mod background;
 mod commit_queue;
+mod compaction;
 mod damage;
 mod error;
 mod flush_timer;
@@ -19,7 +20,7 @@ mod waiters;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -38,6 +39,7 @@ use crate::storage::summary::LogConfig;
 
 pub use appender::{AckAt, AppendResult, Appender, AppenderParts, CommitThreads};
 pub use background::BackgroundSync;
+pub use compaction::{Compacted, CompactionTask};
 pub use error::{AppendError, ReadError};
 pub use flush_timer::FlushTimer;
 pub use offsets::OffsetsView;
@@ -45,7 +47,7 @@ pub use producer_state::{BatchSeen, NO_PRODUCER_ID, ProducerEntry, ProducerState
 pub use read::{EpochEnd, FoundOffset, Read, ReadRequest};
 pub use room::Room;
 pub use settler::Settler;
-pub use upkeep::{Checkpoint, DeleteRecordsError};
+pub use upkeep::{Checkpoint, DeleteRecordsError, RetentionError};
 pub use waiters::{Waiter, Waiters};
 pub use write::{Appended, ProducedBatch};
 
@@ -83,6 +85,10 @@ pub struct Partition {
     waiters: Waiters,
     config: ArcSwap<TopicConfig>,
     is_deleted: AtomicBool,
+    /// Held while segments are exchanged or taken out, or the folder is removed; before the writer's lock.
+    rearranging: Mutex<()>,
+    /// Base offset of the last segment in the checkpoint that was saved last: recovery takes what lies before it as it is.
+    checkpointed: AtomicI64,
 }
 
 /// The writer's side.
@@ -134,6 +140,7 @@ impl Partition {
         let mut epochs = open.epochs;
         let known = epochs.latest();
         let now_ms = env.clock.now_ms();
+        let checkpointed = checkpointed(&open.resume);
         let (mut log, report) = Log::open(
             &env.store,
             LogPlace { dir: directory, topic_id: open.topic_id, partition: open.index },
@@ -176,6 +183,8 @@ impl Partition {
             epochs,
             config: ArcSwap::new(open.config),
             is_deleted: AtomicBool::new(false),
+            rearranging: Mutex::default(),
+            checkpointed: AtomicI64::new(checkpointed),
             writer: Mutex::new(Writer {
                 handed_end: log.end_offset(),
                 log,
@@ -253,18 +262,35 @@ impl Partition {
         self.is_deleted.load(Ordering::Acquire)
     }
 
+    fn lock_rearranging(&self) -> MutexGuard<'_, ()> {
+        self.rearranging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock_writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Base offset of the last segment that the checkpoint on the disk knows; below every other if there is none.
+fn checkpointed(resume: &Resume) -> i64 {
+    let checkpoint = match resume {
+        Resume::Fresh => None,
+        Resume::Clean(checkpoint) => Some(checkpoint),
+        Resume::Dirty { checkpoint, .. } => checkpoint.as_ref(),
+    };
+    checkpoint.and_then(|checkpoint| checkpoint.active).map_or(i64::MIN, |active| active.base_offset)
+}
+
 fn log_config(config: &TopicConfig) -> LogConfig {
+    // As in Kafka: a record that must not wait longer to be compacted has to be in a closed segment by then.
+    let lag_max_ms = if config.cleanup.compact { config.max_compaction_lag_ms } else { i64::MAX };
     LogConfig {
         segment_bytes: config.segment_bytes,
-        segment_ms: config.segment_ms,
+        segment_ms: config.segment_ms.min(lag_max_ms),
         index_interval_bytes: config.index_interval_bytes,
         segment_index_bytes: config.segment_index_bytes,
         sync_before_roll: config.syncs_before_ack(),
+        is_compacted: config.cleanup.compact,
     }
 }
 

@@ -10,9 +10,10 @@ use crate::storage::checkpoint::PartitionCheckpoint;
 use crate::storage::error::{ReadError, StorageError};
 use crate::storage::files::remove_folder;
 use crate::storage::leader_epochs::LeaderEpochs;
-use crate::storage::log::delete_segments;
+use crate::storage::log::Log;
 use crate::storage::retention::{self, RetentionPolicy};
 use crate::storage::segment::Segment;
+use crate::storage::segment_list::delete_segments;
 
 /// Why records were not deleted.
 #[derive(Debug, Error)]
@@ -31,6 +32,17 @@ pub enum DeleteRecordsError {
     /// The log could not be changed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// Why retention was not applied.
+#[derive(Debug, Error)]
+pub enum RetentionError {
+    /// A segment had to be looked at and could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The last segment had to be closed, and a write or sync failed: the broker has to stop.
+    #[error(transparent)]
+    Failed(#[from] StorageError),
 }
 
 /// What a start after a crash can rely on.
@@ -71,6 +83,9 @@ impl Partition {
     /// # Errors
     /// [`StorageError`] if a file could not be removed; the next start finds it below the log start.
     pub fn checkpoint_saved(&self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
+        if let Some(active) = checkpoint.log.active {
+            self.checkpointed.fetch_max(active.base_offset, Ordering::AcqRel);
+        }
         delete_segments(&self.store, &checkpoint.doomed)
     }
 
@@ -90,6 +105,7 @@ impl Partition {
     /// # Errors
     /// [`DeleteRecordsError`] if `before` is not within the log.
     pub fn delete_records(&self, before: i64) -> Result<i64, DeleteRecordsError> {
+        let _rearranging = self.lock_rearranging();
         let mut writer = self.lock_writer();
         if self.is_deleted() {
             return Err(DeleteRecordsError::Deleted);
@@ -110,13 +126,13 @@ impl Partition {
     /// the clock has reached; returns how many. Their files go when the next checkpoint is saved.
     ///
     /// # Errors
-    /// [`ReadError`] if a segment had to be looked at and could
-    /// not be read.
-    pub fn apply_retention(&self, now_ms: i64) -> Result<usize, ReadError> {
+    /// [`RetentionError`].
+    pub fn apply_retention(&self, now_ms: i64) -> Result<usize, RetentionError> {
         let config = self.config.load_full();
         if !config.cleanup.delete {
             return Ok(0);
         }
+        let rearranging = self.lock_rearranging();
         let mut writer = self.lock_writer();
         if self.is_deleted() {
             return Ok(0);
@@ -127,19 +143,26 @@ impl Partition {
         let mut infos = match view.segment_infos() {
             Err(error) => {
                 drop(writer);
+                drop(rearranging);
                 // The next run gets further.
-                return if self.leave_out_missing(&view, &error) { Ok(0) } else { Err(error) };
+                return if self.leave_out_missing(&view, &error) { Ok(0) } else { Err(error.into()) };
             }
             infos => infos?,
         };
         // Closed segments may still wait for their sync: the log start does not pass the watermark.
         let high_watermark = self.offsets.view().high_watermark;
+        let log_end = writer.log.end_offset();
+        let beyond = infos.iter().find(|info| high_watermark < info.base_offset);
+        let end_offset = beyond.map_or(log_end, |info| info.base_offset);
         infos.retain(|info| info.base_offset <= high_watermark);
         let log_start = view.start_offset();
-        match retention::new_start(&infos, &policy, log_start, now_ms) {
-            Some(new_start) => Ok(self.advance_start(&mut writer, new_start.max(log_start))),
-            None => Ok(0),
+        let new_start = retention::new_start(&infos, &policy, log_start, end_offset, now_ms);
+        let Some(mut new_start) = new_start.map(|offset| offset.max(log_start)) else { return Ok(0) };
+        if new_start == end_offset && (high_watermark < end_offset || !roll(&mut writer.log, now_ms)?) {
+            // The last segment stays until the next run.
+            new_start = infos.last().map_or(log_start, |last| last.base_offset).max(log_start);
         }
+        Ok(self.advance_start(&mut writer, new_start))
     }
 
     /// Forgets producers that have not written since `before_ms`.
@@ -158,6 +181,7 @@ impl Partition {
     /// # Errors
     /// [`StorageError`] if the folder could not be removed; it is out of the way all the same.
     pub fn delete(&self) -> Result<(), StorageError> {
+        let _rearranging = self.lock_rearranging();
         let mut writer = self.lock_writer();
         self.is_deleted.store(true, Ordering::Release);
         self.waiters.wake_all();
@@ -172,5 +196,21 @@ impl Partition {
         let count = segments.len();
         writer.doomed.extend(segments);
         count
+    }
+}
+
+/// Begins a new segment, so that the last one can go; false if there is no room for it.
+fn roll(log: &mut Log, now_ms: i64) -> Result<bool, StorageError> {
+    match log.roll(now_ms) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_full() => {
+            let dir = log.dir().display();
+            tracing::warn!(%dir, %error, "the last segment, which nobody keeps any longer, could not be closed");
+            Ok(false)
+        }
+        Err(error) => {
+            log.poison();
+            Err(error)
+        }
     }
 }

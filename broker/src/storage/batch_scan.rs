@@ -78,6 +78,13 @@ impl<'a, R: ReadAt + ?Sized> BatchScan<'a, R> {
         }
     }
 
+    /// The bytes of the batch that [`BatchScan::next`] has just returned.
+    pub(super) fn batch(&self, header: &BatchHeader) -> &[u8] {
+        let start = self.position.saturating_sub(header.size() as u64);
+        let at = usize::try_from(start.saturating_sub(self.window_position)).unwrap_or(usize::MAX);
+        self.window.get(at..at.saturating_add(header.size())).unwrap_or_default()
+    }
+
     /// Where the next batch starts.
     pub(super) fn position(&self) -> u64 {
         self.position

@@ -12,6 +12,10 @@ pub(crate) const TIME_INDEX: &str = "timeindex";
 pub(crate) const SEAL: &str = "seal";
 /// Added to the name of a file that is about to be removed.
 pub(crate) const DELETED: &str = "deleted";
+/// Which segments a compacted one replaces; ours, and there only while it does.
+pub(crate) const REPLACES: &str = "replaces";
+/// Added to the name of a compacted segment before it has taken the place of others, as Kafka does.
+pub(crate) const CLEANED: &str = "cleaned";
 /// Topic id of the folder.
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 
@@ -38,8 +42,10 @@ pub(crate) fn is_leftover(name: &str) -> bool {
     };
     let deleted = name.strip_suffix(DELETED).and_then(|stem| stem.strip_suffix('.'));
     let temporary = name.strip_suffix(".tmp");
+    let cleaned = name.strip_suffix(CLEANED).and_then(|stem| stem.strip_suffix('.'));
     deleted.is_some_and(|stem| is_ours(stem, &[LOG, INDEX, TIME_INDEX, SEAL]))
-        || temporary.is_some_and(|stem| is_ours(stem, &[LOG, INDEX, TIME_INDEX, SEAL]))
+        || temporary.is_some_and(|stem| is_ours(stem, &[LOG, INDEX, TIME_INDEX, SEAL, REPLACES]))
+        || cleaned.is_some_and(|stem| is_ours(stem, &[LOG]))
 }
 
 #[cfg(test)]

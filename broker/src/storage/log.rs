@@ -16,7 +16,7 @@ use crate::storage::error::StorageError;
 use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::partition_metadata;
 use crate::storage::quarantine::Meaning;
-use crate::storage::recovery::{self, Gap, Recovered, RecoveryReport, Task};
+use crate::storage::recovery::{self, Recovered, RecoveryReport, Task};
 use crate::storage::segment::{Segment, SegmentPlace};
 use crate::storage::segment_append::Run;
 use crate::storage::store::Store;
@@ -81,18 +81,18 @@ pub struct Log {
     dir: Arc<Path>,
     topic_id: Uuid,
     config: LogConfig,
-    view: Arc<ArcSwap<LogView>>,
-    end: Bound,
+    pub(super) view: Arc<ArcSwap<LogView>>,
+    pub(super) end: Bound,
     dirty_files: Vec<DirtyFile>,
     dirty_directories: Vec<PathBuf>,
     synced: Arc<Synced>,
     /// Sealed since the last call of [`Log::take_sealed`].
-    sealed: Vec<Arc<Segment>>,
+    pub(super) sealed: Vec<Arc<Segment>>,
     /// The active segment's file, once it was found to be as long as it must be.
     active_file: Option<ActiveFile>,
     is_poisoned: bool,
-    /// A file was gone. It may come back: the next start has to look at the folder.
-    is_incomplete: bool,
+    /// A file was gone, and may come back; or one that is replaced is still there. The next start has to look at the folder.
+    pub(super) is_incomplete: bool,
 }
 
 /// The length of the active file was checked; the descriptor itself is in the segment, under the budget.
@@ -135,8 +135,15 @@ impl Log {
         let log = (place.topic_id, place.partition);
         let segments = SegmentPlace { store, dir: &dir, index_interval_bytes: config.index_interval_bytes };
         let holes_mean = if config.sync_before_roll { Meaning::Loss } else { Meaning::Allowed };
-        let unknown =
-            Task { place: segments, log, checkpoint: None, distrust_cache: false, now_ms: 0, holes_mean };
+        let unknown = Task {
+            place: segments,
+            log,
+            checkpoint: None,
+            distrust_cache: false,
+            now_ms: 0,
+            holes_mean,
+            is_compacted: config.is_compacted,
+        };
         let (recovered, roll_ms) = match resume {
             Resume::Fresh => (Recovered::empty(0, 0), None),
             Resume::Clean(checkpoint) if checkpoint.is_complete() => {
@@ -402,35 +409,7 @@ impl Log {
         std::mem::take(&mut self.sealed)
     }
 
-    /// Moves the log's start forward; offsets below cannot be read any more. Returns the segments that lie wholly below, to
-    /// be given to [`delete_segments`] once the new start is durable. The last segment always stays.
-    pub fn advance_start(&mut self, offset: i64) -> Vec<Arc<Segment>> {
-        let offset = offset.clamp(self.start_offset(), self.end.offset);
-        let mut gone = Vec::new();
-        self.publish(|view| {
-            view.start_offset = offset;
-            let next_bases = view.segments.iter().skip(1).map(|segment| segment.base_offset());
-            let count = next_bases.take_while(|base| *base <= offset).count();
-            gone = view.segments.drain(..count).collect();
-        });
-        self.sealed.retain(|sealed| !gone.iter().any(|segment| Arc::ptr_eq(segment, sealed)));
-        gone
-    }
-
-    /// Takes a segment out whose file is gone: what it held is missing from now on, as after a start without it. None if it
-    /// was not one, or is the last one.
-    pub fn forget_missing(&mut self, segment: &Arc<Segment>) -> Option<Gap> {
-        let view = self.view.load();
-        let at = view.segments.iter().position(|other| Arc::ptr_eq(other, segment))?;
-        let next = view.segments.get(at + 1)?;
-        let gap = Gap { start: segment.base_offset(), end: next.base_offset() };
-        self.publish(|view| drop(view.segments.remove(at)));
-        self.sealed.retain(|sealed| !Arc::ptr_eq(sealed, segment));
-        self.is_incomplete = true;
-        Some(gap)
-    }
-
-    fn publish(&mut self, change: impl FnOnce(&mut LogView)) {
+    pub(super) fn publish(&mut self, change: impl FnOnce(&mut LogView)) {
         let mut view = LogView::clone(&self.view.load());
         change(&mut view);
         self.view.store(Arc::new(view));
@@ -467,18 +446,6 @@ impl Log {
         let sealed = Some(sealed).filter(|_| !self.is_incomplete);
         Ok(PartitionCheckpoint { sealed, ..self.checkpoint()? })
     }
-}
-
-/// Removes the files of segments that no view has any more: renames them first, so that a crash leaves nothing that looks like
-/// a segment. Who still reads them goes on. Not durable on return.
-///
-/// # Errors
-/// The first failure; the rest is left for the next start, which finds the segments below the log's start.
-pub fn delete_segments(store: &Store, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
-    for segment in segments {
-        segment.delete_files(store.fs())?;
-    }
-    Ok(())
 }
 
 /// Makes a segment durable that is about to be followed by another.

@@ -26,6 +26,7 @@
 
 pub mod checkpoint;
 pub mod commit;
+pub mod compaction;
 pub mod data_dir;
 pub mod destage;
 pub mod dirty;
@@ -45,6 +46,8 @@ pub mod retention;
 pub mod scrub;
 pub mod segment;
 pub mod segment_damage;
+pub mod segment_files;
+pub mod segment_list;
 pub mod state_file;
 pub mod store;
 pub mod summary;
@@ -63,6 +66,7 @@ mod index_file;
 pub(crate) mod offset_index;
 pub(crate) mod quarantine;
 mod segment_append;
+mod segment_indexes;
 pub(crate) mod time_index;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::storage::batch_scan::{BatchScan, Scanned};
 use crate::storage::blank_segment;
 use crate::storage::checkpoint::PartitionCheckpoint;
+use crate::storage::compaction::replacement;
 use crate::storage::dirty::DirtyFile;
 use crate::storage::error::StorageError;
 use crate::storage::file_names::{self, segment_file};
@@ -133,6 +134,8 @@ pub(super) struct Task<'a> {
     pub(super) distrust_cache: bool,
     pub(super) now_ms: i64,
     pub(super) holes_mean: Meaning,
+    /// Offsets may be missing anywhere.
+    pub(super) is_compacted: bool,
 }
 
 /// A segment file in the folder.
@@ -163,6 +166,7 @@ pub(super) fn recover(
         Err(source) => return Err(StorageError::io(task.place.dir, "list", source)),
     };
     partition_metadata::check(fs, task.place.dir, task.log.0)?;
+    replacement::finish_all(fs, task.place.dir, &mut names, &mut recovered.report.removed)?;
     remove_leftovers(fs, task.place.dir, &names, &mut recovered.report)?;
     blank_segment::restore(fs, task.place.dir, task.checkpoint, &mut names)?;
     let mut found = find_segments(task, &names)?;
@@ -294,8 +298,8 @@ fn recover_segment(
     }
     let start = known.unwrap_or_else(|| SegmentSummary::new(this.base_offset, task.now_ms));
     let segment = Arc::new(Segment::with_summary(task.place, start));
-    // What this broker has appended is dense; sealed segments from elsewhere may have been compacted.
-    let is_dense = task.checkpoint.is_some() || later.is_empty();
+    // What this broker has appended is dense; what was compacted, here or elsewhere, is not.
+    let is_dense = !task.is_compacted && (task.checkpoint.is_some() || later.is_empty());
     let mut extent = Extent { size: this.size, is_dense };
     let mut checked = check_batches(task, &segment, start, &extent, visit)?;
     loop {

@@ -13,8 +13,9 @@ pub struct RetentionPolicy {
 
 /// The offset that the log may start at, so that all segments below it can be deleted; none if nothing may go.
 ///
-/// `segments` are all of the log's, oldest first. The last one never goes: roll it first, if it should. Only a run of oldest
-/// segments goes, so that no hole appears. A segment without timestamps never goes by time.
+/// `segments` are all of the log's, oldest first, and it ends at `end_offset`. Only a run of oldest segments goes, so that no hole
+/// appears. As in Kafka the last one may go too, if it has records: the result is then the end, and the log has to be rolled
+/// first. A segment without timestamps never goes by time.
 ///
 /// `now_ms` must not follow a clock that jumped ahead; see `docs/storage-format.md`, "Retention".
 #[must_use]
@@ -22,20 +23,24 @@ pub fn new_start(
     segments: &[SegmentInfo],
     policy: &RetentionPolicy,
     start_offset: i64,
+    end_offset: i64,
     now_ms: i64,
 ) -> Option<i64> {
-    let (_, sealed) = segments.split_last()?;
+    let next_bases = segments.iter().skip(1).map(|next| Some(next.base_offset)).chain([None]);
     let mut bytes: u64 = segments.iter().map(|segment| segment.size).sum();
     let mut new_start = None;
-    for (segment, next) in sealed.iter().zip(&segments[1..]) {
+    for (segment, next_base) in segments.iter().zip(next_bases) {
+        if next_base.is_none() && segment.size == 0 {
+            break;
+        }
         let is_old = policy.retention_ms.is_some_and(|limit| is_older(segment, limit, now_ms));
         let is_surplus = policy.retention_bytes.is_some_and(|limit| limit <= bytes - segment.size);
-        let is_below_start = next.base_offset <= start_offset;
+        let is_below_start = next_base.is_some_and(|next| next <= start_offset);
         if !(is_old || is_surplus || is_below_start) {
             break;
         }
         bytes -= segment.size;
-        new_start = Some(next.base_offset);
+        new_start = Some(next_base.unwrap_or(end_offset));
     }
     new_start
 }
@@ -54,16 +59,21 @@ mod tests {
     }
 
     #[test]
-    fn old_segments_go_and_the_last_stays() {
+    fn old_segments_go_and_the_last_one_too() {
         let log = segments(&[(0, 10, 100), (10, 10, 200), (20, 10, 300)]);
         let by_time = |limit, now| {
             let policy = RetentionPolicy { retention_ms: Some(limit), retention_bytes: None };
-            new_start(&log, &policy, 0, now)
+            new_start(&log, &policy, 0, 30, now)
         };
         assert_eq!(by_time(50, 150), None);
         assert_eq!(by_time(50, 151), Some(10));
         assert_eq!(by_time(50, 251), Some(20));
-        assert_eq!(by_time(0, i64::MAX), Some(20));
+        assert_eq!(by_time(50, 350), Some(20));
+        assert_eq!(by_time(50, 351), Some(30), "as in Kafka: what is old goes, also from the last segment");
+        let empty = segments(&[(0, 10, 100), (10, 0, -1)]);
+        let policy = RetentionPolicy { retention_ms: Some(0), retention_bytes: Some(0) };
+        assert_eq!(new_start(&empty, &policy, 0, 10, 101), Some(10));
+        assert_eq!(new_start(&empty[1..], &policy, 10, 10, 101), None);
     }
 
     #[test]
@@ -71,25 +81,26 @@ mod tests {
         let log = segments(&[(0, 10, -1), (10, 10, -1), (20, 10, -1)]);
         let by_bytes = |limit| {
             let policy = RetentionPolicy { retention_ms: None, retention_bytes: Some(limit) };
-            new_start(&log, &policy, 0, 0)
+            new_start(&log, &policy, 0, 30, 0)
         };
         assert_eq!(by_bytes(30), None);
         assert_eq!(by_bytes(21), None);
         assert_eq!(by_bytes(20), Some(10));
         assert_eq!(by_bytes(10), Some(20));
-        assert_eq!(by_bytes(0), Some(20));
+        assert_eq!(by_bytes(1), Some(20));
+        assert_eq!(by_bytes(0), Some(30));
     }
 
     #[test]
     fn segments_below_the_start_go_and_no_hole_is_made() {
         let log = segments(&[(0, 10, -1), (10, 10, 1), (20, 10, 1), (30, 10, 1)]);
         let none = RetentionPolicy::default();
-        assert_eq!(new_start(&log, &none, 9, 0), None);
-        assert_eq!(new_start(&log, &none, 10, 0), Some(10));
-        assert_eq!(new_start(&log, &none, 25, 0), Some(20));
+        assert_eq!(new_start(&log, &none, 9, 40, 0), None);
+        assert_eq!(new_start(&log, &none, 10, 40, 0), Some(10));
+        assert_eq!(new_start(&log, &none, 25, 40, 0), Some(20));
         // The first has no timestamp and stays, so those behind it stay too.
         let by_time = RetentionPolicy { retention_ms: Some(1), retention_bytes: None };
-        assert_eq!(new_start(&log, &by_time, 0, 1_000_000), None);
-        assert_eq!(new_start(&[], &by_time, 0, 0), None);
+        assert_eq!(new_start(&log, &by_time, 0, 40, 1_000_000), None);
+        assert_eq!(new_start(&[], &by_time, 0, 0, 0), None);
     }
 }

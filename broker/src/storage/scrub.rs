@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::storage::batch_scan::ReadAt;
 use crate::storage::error::ReadError;
 use crate::storage::examine::{Examined, Extent, examine};
-use crate::storage::files::{OpenMode, StoredFile, read_full_at};
+use crate::storage::files::{StoredFile, read_full_at};
 use crate::storage::holes::Quarantined;
 use crate::storage::recovery::Gap;
 use crate::storage::segment::Segment;
@@ -91,7 +91,7 @@ impl LogView {
         let end_offset = self.end_offset_of(segment, bound);
         let extent = Extent { base_offset: segment.base_offset(), size: bound.end_in(segment), end_offset };
         let failed = |source| ReadError::io(segment.path(), source);
-        let file = segment.store().fs().open(segment.path(), OpenMode::Read).map_err(failed)?;
+        let file = segment.reopen().map_err(failed)?;
         let file_bytes = file.size().map_err(failed)?;
         let paced = Paced { file: &*file, pace };
         // Read ahead pages would pass for ones that were there before.
@@ -122,6 +122,10 @@ pub(super) struct Paced<'a> {
 }
 
 impl<'a> Paced<'a> {
+    pub(super) fn new(file: &'a dyn StoredFile, pace: &'a dyn Pace) -> Self {
+        Self { file, pace }
+    }
+
     /// Without waiting.
     pub(super) fn at_once(file: &'a dyn StoredFile) -> Self {
         Self { file, pace: &AtOnce }

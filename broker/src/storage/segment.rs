@@ -14,16 +14,13 @@ use arc_swap::ArcSwapOption;
 
 use crate::storage::error::{ReadError, StorageError};
 use crate::storage::file_names::{self, segment_file};
-use crate::storage::files::{FileSystem, IoMode, OpenMode, StoredFile};
+use crate::storage::files::{IoMode, OpenMode, StoredFile};
 use crate::storage::header_walk::HeaderWalk;
 use crate::storage::holes::KnownHoles;
-use crate::storage::offset_index::{self, OffsetIndex, OffsetLookup};
-use crate::storage::state_file::{self, StateKind};
+use crate::storage::offset_index::{self, OffsetIndex};
 use crate::storage::store::Store;
-use crate::storage::summary::{NewEntries, SegmentSummary};
-use crate::storage::time_index::{self, TimeIndex, TimeLookup};
-
-pub(crate) const SEAL_KIND: StateKind = StateKind { tag: *b"SEAL", version: 1 };
+use crate::storage::summary::SegmentSummary;
+use crate::storage::time_index::{self, TimeIndex};
 
 /// See the module. Lock order: a segment's state before nothing; readers take it only while the indexes are in doubt.
 pub struct Segment {
@@ -37,11 +34,17 @@ pub struct Segment {
     time_index: TimeIndex,
     state: Mutex<State>,
     /// The indexes are right, as far as one can know without looking at every entry.
-    is_ready: AtomicBool,
+    pub(super) is_ready: AtomicBool,
     is_sealed: AtomicBool,
     is_open: AtomicBool,
     was_used: AtomicBool,
     known_holes: KnownHoles,
+    /// The file, once another one has taken its name: readers that have this segment still go on with it. Whoever opens the
+    /// file holds this, so that nobody opens the other one for it.
+    replaced: Mutex<Option<Arc<dyn StoredFile>>>,
+    is_replaced: AtomicBool,
+    /// Made by compaction in this process: no high watermark lies in it, not even an old one.
+    is_compacted: bool,
 }
 
 /// Written under the lock by the log's writer, and by whoever rebuilds the indexes.
@@ -50,7 +53,7 @@ pub(super) struct State {
     /// None if the segment has not been looked at since the start.
     pub(super) summary: Option<SegmentSummary>,
     /// The indexes were built from the log by this process: a sparse stretch is then as it is, not a doubt.
-    is_rebuilt: bool,
+    pub(super) is_rebuilt: bool,
 }
 
 /// Where and how densely a segment is kept.
@@ -87,7 +90,17 @@ impl Segment {
             is_open: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
             known_holes: KnownHoles::default(),
+            replaced: Mutex::default(),
+            is_replaced: AtomicBool::new(false),
+            is_compacted: false,
         }
+    }
+
+    /// A closed segment that compaction has made. Touches no file.
+    pub(super) fn compacted(place: SegmentPlace<'_>, summary: SegmentSummary) -> Self {
+        let segment = Self::with_summary(place, summary);
+        segment.set_sealed();
+        Self { is_compacted: true, ..segment }
     }
 
     /// Offset that the file is named after.
@@ -112,6 +125,16 @@ impl Segment {
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.is_sealed.load(Ordering::Acquire)
+    }
+
+    /// Whether another file has its name now.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.is_replaced.load(Ordering::Acquire)
+    }
+
+    /// Whether compaction has made it since the start.
+    pub(super) fn is_compacted(&self) -> bool {
+        self.is_compacted
     }
 
     /// Ranges that hold no readable batches.
@@ -178,6 +201,10 @@ impl Segment {
         if io == IoMode::NoWait {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        let replaced = self.lock_replaced();
+        if let Some(file) = &*replaced {
+            return Ok(Arc::clone(file));
+        }
         let mode = if self.is_sealed() { OpenMode::Read } else { OpenMode::Write };
         let file = self.store.fs().open(&self.path, mode)?;
         if self.is_sealed() {
@@ -189,8 +216,43 @@ impl Segment {
             }
         }
         self.log.store(Some(Arc::new(Arc::clone(&file))));
+        drop(replaced);
         self.set_open();
         Ok(file)
+    }
+
+    /// The file through a descriptor of its own.
+    pub(super) fn reopen(&self) -> io::Result<Arc<dyn StoredFile>> {
+        match &*self.lock_replaced() {
+            Some(file) => Ok(Arc::clone(file)),
+            None => self.store.fs().open(&self.path, OpenMode::Read),
+        }
+    }
+
+    /// Before another file takes this one's name: whoever has this segment goes on reading it as it is, and nobody touches
+    /// the files of its name for it any more.
+    ///
+    /// # Errors
+    /// The system's, if the file has to be opened and cannot; or its summary read.
+    pub(super) fn set_replaced(self: &Arc<Self>) -> Result<(), ReadError> {
+        let mut state = self.state();
+        if state.summary.is_none() {
+            self.make_ready_locked(&mut state)?;
+        }
+        let file = self.file(IoMode::Blocking).map_err(|error| ReadError::io(&self.path, error))?;
+        *self.lock_replaced() = Some(file);
+        self.is_replaced.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Nothing has taken its name after all.
+    pub(super) fn unset_replaced(&self) {
+        self.is_replaced.store(false, Ordering::Release);
+        *self.lock_replaced() = None;
+    }
+
+    fn lock_replaced(&self) -> MutexGuard<'_, Option<Arc<dyn StoredFile>>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_used(&self) {
@@ -200,7 +262,7 @@ impl Segment {
         }
     }
 
-    fn set_open(self: &Arc<Self>) {
+    pub(super) fn set_open(self: &Arc<Self>) {
         if !self.is_open.swap(true, Ordering::AcqRel) {
             self.store.opened(self);
         }
@@ -219,169 +281,9 @@ impl Segment {
         self.time_index.unmap();
     }
 
-    /// Makes sure that the indexes can be believed: checks them against what is known, or rebuilds them.
-    ///
-    /// # Errors
-    /// [`ReadError::WouldBlock`] if that takes I/O and `io` forbids it; [`ReadError::Io`].
-    pub(super) fn make_ready(self: &Arc<Self>, io: IoMode) -> Result<(), ReadError> {
-        if self.is_ready.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        if io == IoMode::NoWait {
-            return Err(ReadError::WouldBlock);
-        }
-        self.make_ready_locked(&mut self.state())
-    }
-
-    pub(super) fn make_ready_locked(self: &Arc<Self>, state: &mut State) -> Result<(), ReadError> {
-        if self.is_ready.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.set_open();
-        if state.summary.is_none() {
-            state.summary = self.load_seal();
-        }
-        if !state.summary.is_some_and(|summary| self.load_indexes(&summary)) {
-            self.rebuild(state)?;
-        }
-        self.is_ready.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    /// After recovery has walked from `start` to `summary`: puts the entries of the walk behind those of `start`. Returns
-    /// false if these cannot be believed, or the disk is full; then the indexes are rebuilt when they are needed.
-    pub(super) fn resume(
-        self: &Arc<Self>,
-        start: SegmentSummary,
-        summary: SegmentSummary,
-        entries: &NewEntries,
-    ) -> bool {
-        let mut state = self.state();
-        self.set_open();
-        let is_resumed = self.load_indexes(&start) && self.extend_indexes(entries).is_ok();
-        self.publish(&mut state, summary);
-        self.is_ready.store(is_resumed, Ordering::Release);
-        is_resumed
-    }
-
-    fn extend_indexes(&self, entries: &NewEntries) -> io::Result<()> {
-        let fs = self.store.fs();
-        self.offset_index.extend(fs, &entries.offset)?;
-        self.time_index.extend(fs, &entries.time)
-    }
-
-    /// What the writer starts from.
-    pub(super) fn ready_summary(self: &Arc<Self>, state: &mut State) -> Result<SegmentSummary, StorageError> {
-        self.make_ready_locked(state).map_err(|error| self.unready(error))?;
-        Ok(state.summary.expect("a ready segment has a summary"))
-    }
-
-    fn load_indexes(&self, summary: &SegmentSummary) -> bool {
-        let fs = self.store.fs();
-        // An index that cannot be read is as good as none.
-        self.offset_index.load(fs, summary.offset_index).unwrap_or(false)
-            && self.time_index.load(fs, summary.time_index).unwrap_or(false)
-    }
-
-    /// Reads all batch headers and writes new indexes. What is damaged is left out.
-    pub(super) fn rebuild(self: &Arc<Self>, state: &mut State) -> Result<(), ReadError> {
-        let mut entries = NewEntries::default();
-        let file = self.file(IoMode::Blocking).map_err(|error| ReadError::io(&self.path, error))?;
-        let known = state.summary;
-        let mut summary = match self.summarize(&*file, known, &mut entries) {
-            Err(error) if error.is_damage() => {
-                self.find_holes(&*file, known.map_or(i64::MAX, |known| known.next_offset))?;
-                entries = NewEntries::default();
-                self.summarize(&*file, known, &mut entries)?
-            }
-            summarized => summarized?,
-        };
-        if self.is_sealed() {
-            summary.close(&mut entries);
-        }
-        summary.size = self.size();
-        let fs = self.store.fs();
-        self.offset_index
-            .replace(fs, &entries.offset)
-            .map_err(|error| ReadError::io(self.offset_index.path(), error))?;
-        self.time_index
-            .replace(fs, &entries.time)
-            .map_err(|error| ReadError::io(self.time_index.path(), error))?;
-        state.summary = Some(summary);
-        state.is_rebuilt = true;
-        if self.is_sealed() {
-            // Without it, the work is done again after the next start.
-            let _ = self.save_seal(&summary);
-        }
-        Ok(())
-    }
-
-    /// What the batch headers of the file come to.
-    fn summarize(
-        &self,
-        file: &dyn StoredFile,
-        known: Option<SegmentSummary>,
-        entries: &mut NewEntries,
-    ) -> Result<SegmentSummary, ReadError> {
-        let created_ms = known.map_or(0, |known| known.created_ms);
-        let mut summary = SegmentSummary::new(self.base_offset, created_ms);
-        let mut walk = self.walk(file, 0..self.size(), IoMode::Blocking);
-        while let Some(batch) = walk.next()? {
-            summary.skip_to(batch.position);
-            summary.add(&batch.header, self.index_interval_bytes, entries);
-        }
-        if let Some(known) = known {
-            // The last batches may be damaged.
-            summary.next_offset = summary.next_offset.max(known.next_offset);
-        }
-        Ok(summary)
-    }
-
-    /// The indexes contradict the log: nobody uses them until they are rebuilt.
-    pub(super) fn doubt(&self) {
-        let mut state = self.state();
-        state.is_rebuilt = false;
-        if let Some(summary) = &mut state.summary {
-            // Matches no file.
-            summary.offset_index.entries = u32::MAX;
-        }
-        self.is_ready.store(false, Ordering::Release);
-    }
-
-    /// Whether this process has built the indexes.
-    pub(super) fn is_rebuilt(&self) -> bool {
-        self.state().is_rebuilt
-    }
-
     /// Nothing is appended from now on.
     pub(super) fn set_sealed(&self) {
         self.is_sealed.store(true, Ordering::Release);
-    }
-
-    /// Finishes a sealed segment's files: cuts the indexes to their length, makes them durable, and writes the seal, without
-    /// which the indexes would be rebuilt after a crash. Slow; call it without any lock. Returns false if a reader is
-    /// at the maps; then call it again later.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`], [`StorageError::Full`]; the segment is readable all the same.
-    pub fn settle(self: &Arc<Self>) -> Result<bool, StorageError> {
-        let mut state = self.state();
-        self.make_ready_locked(&mut state).map_err(|error| self.unready(error))?;
-        let fs = self.store.fs();
-        let is_trimmed = self
-            .offset_index
-            .trim(fs)
-            .map_err(|error| StorageError::io(self.offset_index.path(), "trim", error))?
-            && self
-                .time_index
-                .trim(fs)
-                .map_err(|error| StorageError::io(self.time_index.path(), "trim", error))?;
-        if let Some(summary) = state.summary
-            && is_trimmed
-        {
-            self.save_seal(&summary)?;
-        }
-        Ok(is_trimmed)
     }
 
     /// The writer cannot go on, for it could not read.
@@ -397,49 +299,6 @@ impl Segment {
         }
     }
 
-    /// After a failed roll: takes back empty new files, as far as that works; recovery knows them too.
-    pub(super) fn discard_files(&self) {
-        let fs = self.store.fs();
-        if fs.file_len(&self.path).is_ok_and(|size| size == 0) {
-            let _ = self.delete_files(fs);
-        }
-    }
-
-    /// Removes the segment's files from the folder.
-    pub(super) fn delete_files(&self, fs: &dyn FileSystem) -> Result<(), StorageError> {
-        for extension in [file_names::SEAL, file_names::INDEX, file_names::TIME_INDEX, file_names::LOG] {
-            let path = self.path.with_extension(extension);
-            let deleted = path.with_added_extension(file_names::DELETED);
-            match fs.rename(&path, &deleted).and_then(|()| fs.remove(&deleted)) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(StorageError::io(&path, "delete", source));
-                }
-                _ => {}
-            }
-        }
-        self.close();
-        Ok(())
-    }
-
-    fn seal_path(&self) -> PathBuf {
-        self.path.with_extension(file_names::SEAL)
-    }
-
-    fn save_seal(&self, summary: &SegmentSummary) -> Result<(), StorageError> {
-        Ok(state_file::save(self.store.fs(), &self.seal_path(), SEAL_KIND, summary)?)
-    }
-
-    /// The seal, if it is there, readable, and of the file as it is.
-    fn load_seal(&self) -> Option<SegmentSummary> {
-        self.seal().filter(|seal| seal.size == self.size())
-    }
-
-    /// The seal, if it is there and readable.
-    pub(super) fn seal(&self) -> Option<SegmentSummary> {
-        let seal = state_file::load::<SegmentSummary>(self.store.fs(), &self.seal_path(), SEAL_KIND);
-        seal.ok().flatten().filter(|seal| seal.base_offset == self.base_offset)
-    }
-
     /// What is known of the segment, read from its seal or its batch headers if need be.
     ///
     /// # Errors
@@ -453,26 +312,6 @@ impl Segment {
             self.make_ready_locked(&mut state)?;
         }
         Ok(state.summary.unwrap_or_else(|| SegmentSummary::new(self.base_offset, 0)))
-    }
-
-    /// The offset index. While the disk has no room to rebuild it, one without entries: slow, and right.
-    pub(super) fn offsets(self: &Arc<Self>, io: IoMode) -> Result<OffsetLookup, ReadError> {
-        match self.make_ready(io) {
-            Err(error) if error.is_full() => return Ok(OffsetLookup::empty(self.base_offset)),
-            ready => ready?,
-        }
-        OffsetLookup::new(&self.offset_index, self.base_offset, self.store.fs(), io)
-            .map_err(|error| ReadError::io(self.offset_index.path(), error))
-    }
-
-    /// The time index, likewise.
-    pub(super) fn times(self: &Arc<Self>, io: IoMode) -> Result<TimeLookup, ReadError> {
-        match self.make_ready(io) {
-            Err(error) if error.is_full() => return Ok(TimeLookup::empty(self.base_offset)),
-            ready => ready?,
-        }
-        TimeLookup::new(&self.time_index, self.base_offset, self.store.fs(), io)
-            .map_err(|error| ReadError::io(self.time_index.path(), error))
     }
 
     pub(super) fn walk<'a>(

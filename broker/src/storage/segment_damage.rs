@@ -88,6 +88,28 @@ impl Segment {
         self.known_holes().store(Holes::new(known.chain([hole]).collect()));
     }
 
+    /// Whether ranges of it cannot be read, as far as that is known.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.known_holes().load().is_some_and(|holes| !holes.is_empty())
+    }
+
+    /// The parts of the file from `position` on that are not known to be damaged.
+    pub(super) fn readable_ranges(&self, mut position: u64) -> Vec<std::ops::Range<u64>> {
+        let holes = self.known_holes().load();
+        let mut ranges = Vec::new();
+        for hole in holes.iter().flat_map(|holes| holes.iter()) {
+            if position < hole.position {
+                ranges.push(position..hole.position);
+            }
+            position = position.max(hole.end);
+        }
+        if position < self.size() {
+            ranges.push(position..self.size());
+        }
+        ranges
+    }
+
     /// All ranges, as positions of the log.
     pub(super) fn quarantined_ranges(&self) -> Vec<Quarantined> {
         let holes = self.known_holes().load();

@@ -20,6 +20,8 @@ pub struct LogConfig {
     /// A segment is synced before a new one takes over. Otherwise a power cut may keep the new one and take the end of the
     /// old: a hole in the log. Off for topics that may lose their end anyway.
     pub sync_before_roll: bool,
+    /// The topic is compacted: offsets may be missing between batches.
+    pub is_compacted: bool,
 }
 
 impl Default for LogConfig {
@@ -31,6 +33,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             segment_index_bytes: 10 << 20,
             sync_before_roll: true,
+            is_compacted: false,
         }
     }
 }

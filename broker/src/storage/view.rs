@@ -226,9 +226,11 @@ impl LogView {
 }
 
 impl Bound {
-    /// Where a segment ends, seen from this bound.
+    /// Where a segment ends, seen from this bound. One that was compacted lies below every watermark, also if this bound is from
+    /// before that.
     pub(super) fn end_in(&self, segment: &Segment) -> u64 {
-        if segment.base_offset() == self.segment_base { self.position } else { segment.size() }
+        let is_within = segment.base_offset() == self.segment_base && !segment.is_compacted();
+        if is_within { self.position } else { segment.size() }
     }
 }
 

@@ -4,15 +4,19 @@
 
 message! {
     /// What the client is.
-    pub struct ApiVersionsRequest: versions 0..=4, flexible from 3 {
+    pub struct ApiVersionsRequest: versions 0..=5, flexible from 3 {
         client_software_name: String, 3..;
         client_software_version: String, 3..;
+        /// The cluster that the client believes to connect to (KIP-1242).
+        cluster_id: Option<String>, 5.., nullable 5..;
+        /// The node that the client believes to connect to, -1 for any.
+        node_id: i32 = -1, 5..;
     }
 }
 
 message! {
     /// What the broker serves.
-    pub struct ApiVersionsResponse: versions 0..=4, flexible from 3 {
+    pub struct ApiVersionsResponse: versions 0..=5, flexible from 3 {
         error_code: i16, 0..;
         api_keys: Vec<ApiVersion>, 0..;
         throttle_time_ms: i32, 1..;

@@ -200,7 +200,7 @@ fn compress_if_smaller(compression: Compression, batch: &mut Vec<u8>) -> Result<
 }
 
 /// Writes the header in front of the records, with the CRC of both.
-fn write_header(header: &BatchHeader, batch: &mut [u8]) {
+pub(super) fn write_header(header: &BatchHeader, batch: &mut [u8]) {
     let mut head = [0; BATCH_HEADER_SIZE];
     header.write(&mut head);
     batch[..BATCH_HEADER_SIZE].copy_from_slice(&head);

@@ -153,6 +153,13 @@ impl BatchHeader {
         increment_sequence(self.base_sequence, self.last_offset_delta)
     }
 
+    /// From when on the tombstones of the batch, or its transaction marker, may go; ms since 1970. Compaction sets it, in place of
+    /// the base timestamp (KIP-534).
+    #[must_use]
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     /// Whether the batch comes from an idempotent or transactional producer.
     #[must_use]
     pub fn has_producer_id(&self) -> bool {
@@ -232,6 +239,18 @@ impl Attributes {
     #[must_use]
     pub fn has_delete_horizon(self) -> bool {
         self.0 & DELETE_HORIZON_BIT != 0
+    }
+
+    /// The same with a delete horizon as base timestamp.
+    #[must_use]
+    pub fn with_delete_horizon(self) -> Self {
+        Self(self.0 | DELETE_HORIZON_BIT)
+    }
+
+    /// The same with a base timestamp that is one.
+    #[must_use]
+    pub fn without_delete_horizon(self) -> Self {
+        Self(self.0 & !DELETE_HORIZON_BIT)
     }
 }
 

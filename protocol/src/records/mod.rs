@@ -14,7 +14,9 @@ mod decoder;
 mod error;
 mod header;
 mod patch;
+mod raw;
 mod read;
+mod retain;
 mod snappy;
 mod source;
 mod timestamp;
@@ -31,5 +33,7 @@ pub use header::{
     NO_SEQUENCE, NO_TIMESTAMP, TimestampType, increment_sequence,
 };
 pub use patch::{patch_offset_and_epoch, stamp_create_time, stamp_log_append_time, stamp_producer};
+pub use raw::{RawRecord, RawRecords, raw_records, uncompressed_records};
 pub use read::{Record, RecordHeader, Records, read_records};
+pub use retain::{Marker, Retained, Retention, empty_batch, retain_records};
 pub use timestamp::{OffsetAndTimestamp, first_record_at_or_after, max_timestamp_record};

@@ -62,25 +62,58 @@ pub(crate) fn codecs() -> Vec<Codec> {
             )*]
         };
     }
-    let codecs = pairs! {
+    let mut codecs = pairs! {
         ProduceRequest, ProduceResponse;
         FetchRequest, FetchResponse<Bytes>;
         ListOffsetsRequest, ListOffsetsResponse;
         MetadataRequest, MetadataResponse;
+        OffsetCommitRequest, OffsetCommitResponse;
+        OffsetFetchRequest, OffsetFetchResponse;
         FindCoordinatorRequest, FindCoordinatorResponse;
+        JoinGroupRequest, JoinGroupResponse;
+        HeartbeatRequest, HeartbeatResponse;
+        LeaveGroupRequest, LeaveGroupResponse;
+        SyncGroupRequest, SyncGroupResponse;
+        DescribeGroupsRequest, DescribeGroupsResponse;
+        ListGroupsRequest, ListGroupsResponse;
         ApiVersionsRequest, ApiVersionsResponse;
         CreateTopicsRequest, CreateTopicsResponse;
         DeleteTopicsRequest, DeleteTopicsResponse;
         DeleteRecordsRequest, DeleteRecordsResponse;
         InitProducerIdRequest, InitProducerIdResponse;
         OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+        DescribeAclsRequest, DescribeAclsResponse;
         DescribeConfigsRequest, DescribeConfigsResponse;
         AlterConfigsRequest, AlterConfigsResponse;
+        AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse;
         DescribeLogDirsRequest, DescribeLogDirsResponse;
         CreatePartitionsRequest, CreatePartitionsResponse;
+        DeleteGroupsRequest, DeleteGroupsResponse;
+        ElectLeadersRequest, ElectLeadersResponse;
         IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+        AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
+        ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
+        OffsetDeleteRequest, OffsetDeleteResponse;
+        DescribeClientQuotasRequest, DescribeClientQuotasResponse;
+        AlterClientQuotasRequest, AlterClientQuotasResponse;
+        DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
+        DescribeQuorumRequest, DescribeQuorumResponse;
+        UpdateFeaturesRequest, UpdateFeaturesResponse;
         DescribeClusterRequest, DescribeClusterResponse;
         DescribeProducersRequest, DescribeProducersResponse;
+        DescribeTransactionsRequest, DescribeTransactionsResponse;
+        ListTransactionsRequest, ListTransactionsResponse;
+        ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
+        ListConfigResourcesRequest, ListConfigResourcesResponse;
+        DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
+        ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse;
+        ShareGroupDescribeRequest, ShareGroupDescribeResponse;
+        ShareFetchRequest, ShareFetchResponse<Bytes>;
+        ShareAcknowledgeRequest, ShareAcknowledgeResponse;
+        DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse;
+        AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse;
+        DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse;
     };
     let mut expected =
         ApiKey::ALL.iter().flat_map(|key| [key.name(), key.name()].into_iter().zip(["Request", "Response"]));
@@ -89,7 +122,34 @@ pub(crate) fn codecs() -> Vec<Codec> {
         assert_eq!(codec.name, format!("{name}{suffix}"));
     }
     assert!(expected.next().is_none(), "an API lacks its codecs here");
+    codecs.extend(record_codecs());
     codecs
+}
+
+/// Keys and values of records in internal topics, and what consumers tell each other.
+fn record_codecs() -> Vec<Codec> {
+    macro_rules! bodies {
+        ($($module:ident: $($name:ident)*;)*) => {
+            vec![$($(Codec::of::<sendlog_protocol::$module::$name>(),)*)*]
+        };
+    }
+    bodies! {
+        group_records: OffsetCommitKey OffsetCommitValue GroupMetadataKey GroupMetadataValue
+            ConsumerGroupMetadataKey ConsumerGroupMetadataValue ConsumerGroupPartitionMetadataKey
+            ConsumerGroupPartitionMetadataValue ConsumerGroupMemberMetadataKey
+            ConsumerGroupMemberMetadataValue ConsumerGroupTargetAssignmentMetadataKey
+            ConsumerGroupTargetAssignmentMetadataValue ConsumerGroupTargetAssignmentMemberKey
+            ConsumerGroupTargetAssignmentMemberValue ConsumerGroupCurrentMemberAssignmentKey
+            ConsumerGroupCurrentMemberAssignmentValue ConsumerGroupRegularExpressionKey
+            ConsumerGroupRegularExpressionValue ShareGroupMemberMetadataKey ShareGroupMemberMetadataValue
+            ShareGroupMetadataKey ShareGroupMetadataValue ShareGroupTargetAssignmentMetadataKey
+            ShareGroupTargetAssignmentMetadataValue ShareGroupTargetAssignmentMemberKey
+            ShareGroupTargetAssignmentMemberValue ShareGroupCurrentMemberAssignmentKey
+            ShareGroupCurrentMemberAssignmentValue ShareGroupStatePartitionMetadataKey
+            ShareGroupStatePartitionMetadataValue;
+        share_state_records: ShareSnapshotKey ShareSnapshotValue ShareUpdateKey ShareUpdateValue;
+        consumer_protocol: ConsumerProtocolSubscription ConsumerProtocolAssignment;
+    }
 }
 
 /// Runs `check` on every message, version and some seeds, and says where it failed.
@@ -192,7 +252,7 @@ impl<'a> Sampler<'a> {
             Kind::I8 => self.integer(1, not_default),
             Kind::I16 => self.integer(2, not_default),
             Kind::I32 => self.integer(4, not_default),
-            Kind::I64 => self.integer(8, not_default),
+            Kind::I64 | Kind::F64 => self.integer(8, not_default),
             Kind::Uuid => {
                 let value = if not_default || self.rng.random() { self.rng.random::<u128>() | 1 } else { 0 };
                 self.out.extend(value.to_be_bytes());
@@ -219,6 +279,11 @@ impl<'a> Sampler<'a> {
                 for _ in 0..count {
                     self.element(element);
                 }
+            }
+            Kind::NullableStruct(_) if null => self.out.push(0xff),
+            Kind::NullableStruct(schema) => {
+                self.out.push(1);
+                self.fields(schema, not_default);
             }
             Kind::Struct(schema) => self.fields(schema, not_default),
         }

@@ -14,6 +14,7 @@ mod journal;
 mod latency;
 mod loops;
 mod memory;
+mod metadata;
 mod partitions;
 mod produce;
 mod ready;
@@ -21,7 +22,7 @@ mod restart;
 mod topics;
 
 /// All, in the order in which `all` runs them.
-pub const ORDER: [Scenario; 12] = [
+pub const ORDER: [Scenario; 13] = [
     Scenario::Ready,
     Scenario::Fetch,
     Scenario::Produce,
@@ -34,6 +35,7 @@ pub const ORDER: [Scenario; 12] = [
     Scenario::Memory,
     Scenario::Restart,
     Scenario::Topics,
+    Scenario::Metadata,
 ];
 
 /// Runs one scenario.
@@ -52,6 +54,7 @@ pub fn run(scenario: Scenario, bench: &Bench) -> io::Result<Vec<Case>> {
         Scenario::Durability => durability::run(bench),
         Scenario::Restart => restart::run(bench),
         Scenario::Topics => topics::run(bench),
+        Scenario::Metadata => metadata::run(bench),
     }
 }
 

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::durable_model::Model;
 use super::machine::{Content, Machine, SecondCut, Stopped};
-use crate::storage::log::{AppendBatch, delete_segments};
+use crate::storage::log::AppendBatch;
 use crate::storage::retention::{self, RetentionPolicy};
+use crate::storage::segment_list::delete_segments;
 use crate::storage::summary::LogConfig;
 use crate::storage::testing::{Lie, TestBatch, batch};
 
@@ -101,6 +102,7 @@ fn config() -> impl Strategy<Value = LogConfig> {
             index_interval_bytes,
             segment_index_bytes,
             sync_before_roll,
+            is_compacted: false,
         },
     )
 }
@@ -162,7 +164,9 @@ impl Run {
                 let policy = RetentionPolicy { retention_ms: None, retention_bytes: Some(*bytes) };
                 let view = self.machine.log().view();
                 let infos = view.segment_infos()?;
-                if let Some(start) = retention::new_start(&infos, &policy, self.model.start_offset, 0) {
+                if let Some(start) =
+                    retention::new_start(&infos, &policy, self.model.start_offset, self.model.end_offset, 0)
+                {
                     self.advance_start(start.max(self.model.start_offset));
                 }
             }

@@ -10,7 +10,7 @@ use super::durable_model::Model;
 use super::fixture::{memory_dir, small};
 use super::machine::{Content, Running, Stopped};
 use crate::storage::files::{FileSystem, RealFs};
-use crate::storage::log::delete_segments;
+use crate::storage::segment_list::delete_segments;
 use crate::storage::testing::{Fault, FaultyFs, batch};
 
 /// A broker's life on the log, and what it knows.

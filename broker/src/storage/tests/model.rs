@@ -8,7 +8,8 @@ use sendlog_protocol::records::Compression;
 
 use super::fixture::{Expected, Fixture, dirty};
 use crate::storage::checkpoint::PartitionCheckpoint;
-use crate::storage::log::{AppendBatch, Log, Resume, delete_segments};
+use crate::storage::log::{AppendBatch, Log, Resume};
+use crate::storage::segment_list::delete_segments;
 use crate::storage::summary::LogConfig;
 use crate::storage::testing::{TestBatch, batch};
 

@@ -1,0 +1,128 @@
+//! Committing, deleting and expiring the offsets of a group.
+
+use std::sync::Arc;
+
+use sendlog_protocol::error_code::ErrorCode;
+use uuid::Uuid;
+
+use super::commit::CommitCheck;
+use super::group::{Group, Kind};
+use super::offsets::{Committed, OffsetChange, TopicPartition};
+use super::{Effects, Env};
+
+/// An offset to commit, of a partition that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOffset {
+    /// Of which partition.
+    pub partition: TopicPartition,
+    /// Id of the topic.
+    pub topic_id: Uuid,
+    /// The next offset to read.
+    pub offset: i64,
+    /// Epoch of the last record that was read; -1 if unknown.
+    pub leader_epoch: i32,
+    /// What the client keeps with it.
+    pub metadata: Box<str>,
+}
+
+/// How a commit is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// How long the client wants it kept, ms; none leaves that to the broker's settings.
+    pub retention_ms: Option<i64>,
+    /// Memory that further offsets may take, bytes.
+    pub room_bytes: u64,
+}
+
+impl Group {
+    /// Commits offsets. One result for each: a refused one does not touch the others.
+    ///
+    /// # Errors
+    /// Kafka's code, if none is committed.
+    pub fn commit(
+        &mut self,
+        check: &CommitCheck<'_>,
+        offsets: Vec<NewOffset>,
+        keeping: Keeping,
+        env: &Env<'_>,
+        fx: &mut Effects,
+    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        self.check_commit(check, env)?;
+        let metadata_max = env.config.groups.offsets.metadata_bytes_max;
+        let mut room_bytes = keeping.room_bytes;
+        let expire = keeping.retention_ms.map_or(-1, |ms| env.now.wall_ms.saturating_add(ms));
+        let results = offsets.into_iter().map(|new| {
+            if metadata_max < new.metadata.encode_utf16().count() {
+                return Err(ErrorCode::OffsetMetadataTooLarge);
+            }
+            let NewOffset { partition, topic_id, offset, leader_epoch, metadata } = new;
+            let committed = Committed {
+                offset,
+                leader_epoch,
+                metadata,
+                commit_timestamp_ms: env.now.wall_ms,
+                expire_timestamp_ms: expire,
+                topic_id,
+            };
+            let replaced = self.offsets().get(&partition.topic, partition.partition);
+            let more = committed.bytes().saturating_sub(replaced.map_or(0, Committed::bytes));
+            room_bytes = room_bytes.checked_sub(more).ok_or(ErrorCode::InvalidCommitOffsetSize)?;
+            fx.offsets.push(OffsetChange { partition, committed: Some(committed) });
+            Ok(())
+        });
+        Ok(results.collect())
+    }
+
+    /// Forgets the offset of a partition, which need not be there.
+    ///
+    /// # Errors
+    /// `GROUP_SUBSCRIBED_TO_TOPIC`.
+    pub fn delete_offset(&self, partition: TopicPartition, fx: &mut Effects) -> Result<(), ErrorCode> {
+        if self.is_subscribed(&partition.topic) {
+            return Err(ErrorCode::GroupSubscribedToTopic);
+        }
+        if self.offsets().partitions().contains(&partition) {
+            fx.offsets.push(OffsetChange { partition, committed: None });
+        }
+        Ok(())
+    }
+
+    /// Forgets the offsets of topics that are gone.
+    pub fn forget_topics(&self, is_gone: impl Fn(&str) -> bool, fx: &mut Effects) {
+        let gone = self.offsets().partitions().into_iter().filter(|partition| is_gone(&partition.topic));
+        fx.offsets.extend(gone.map(|partition| OffsetChange { partition, committed: None }));
+    }
+
+    /// Forgets the offsets that nobody has used for so long, and the group with the last of them if it has no members
+    /// (KIP-211).
+    pub fn expire(&mut self, now_ms: i64, retention_ms: i64, fx: &mut Effects) {
+        if matches!(self.kind(), Kind::Share(_)) || self.offsets().is_changing() {
+            // What is on its way was committed just now; the next look will do.
+            return;
+        }
+        let mut is_all = true;
+        for (topic, partitions) in self.offsets().iter() {
+            let is_subscribed = self.is_subscribed(topic);
+            for (partition, committed) in partitions {
+                if is_subscribed || !self.is_expired(committed, now_ms, retention_ms) {
+                    is_all = false;
+                    continue;
+                }
+                let partition = TopicPartition { topic: Arc::clone(topic), partition: *partition };
+                fx.offsets.push(OffsetChange { partition, committed: None });
+            }
+        }
+        if is_all && self.is_empty() {
+            fx.records.extend(self.tombstones());
+            *self.kind_mut() = Kind::Simple;
+        }
+    }
+
+    fn is_expired(&self, committed: &Committed, now_ms: i64, retention_ms: i64) -> bool {
+        let Some(base_ms) = self.retention_base_ms(committed.commit_timestamp_ms) else { return false };
+        if 0 <= committed.expire_timestamp_ms {
+            return committed.expire_timestamp_ms <= now_ms;
+        }
+        retention_ms <= now_ms.saturating_sub(base_ms)
+    }
+}

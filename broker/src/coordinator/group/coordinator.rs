@@ -1,0 +1,428 @@
+//! The groups, each behind its lock, and the way of an event through them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::error::CoordinatorError;
+use super::group::{Group, Listed};
+use super::images::Images;
+use super::offsets_topic::{OffsetsTopic, Opened};
+use super::slot::{Destination, Settlement, Slot, SlotState};
+use super::timers::{Due, Timers};
+use super::{Effects, Env, Moment, Reply, Ticket};
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::partition::{AppendError, Appender, Partition};
+use crate::stop::Stop;
+
+/// A group that is due again at once is looked at again after this time, so that a fault in it costs no processor.
+const DUE_AGAIN_MS: i64 = 10;
+
+/// Kafka's `COORDINATOR_NOT_AVAILABLE`, for parked requests whose event could not be stored: the client tries again.
+const NOT_AVAILABLE: i16 = sendlog_protocol::error_code::ErrorCode::CoordinatorNotAvailable.code();
+
+/// What the coordinator works with.
+#[derive(Debug, Clone)]
+pub struct CoordinatorParts {
+    /// The broker's settings.
+    pub config: Arc<Config>,
+    /// The topics.
+    pub catalog: Arc<Catalog>,
+    /// The way to the commit threads.
+    pub appender: Appender,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// The broker's end.
+    pub stop: Stop,
+}
+
+/// Whether an event needs a group that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meet {
+    /// It does.
+    Existing,
+    /// It may make one.
+    Create,
+}
+
+/// All groups.
+#[derive(Debug)]
+pub struct GroupCoordinator {
+    parts: CoordinatorParts,
+    /// The steady clock's zero.
+    started: Instant,
+    topic: OffsetsTopic,
+    images: Images,
+    slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
+    timers: Timers,
+    tickets: AtomicU64,
+    /// About the memory of all durable offsets.
+    offsets_bytes: AtomicU64,
+}
+
+impl GroupCoordinator {
+    /// The groups of this catalog. Those that it has are reached once they are loaded.
+    #[must_use]
+    pub fn new(parts: CoordinatorParts) -> Self {
+        Self {
+            topic: OffsetsTopic::open(&parts.catalog),
+            parts,
+            started: Instant::now(),
+            images: Images::default(),
+            slots: Mutex::default(),
+            timers: Timers::default(),
+            tickets: AtomicU64::new(0),
+            offsets_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Has an event happen to a group, and returns when all is durable that the group had appended by then.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`]; unless it is of an append, the event did not happen.
+    pub async fn run<R>(
+        self: &Arc<Self>,
+        group_id: &str,
+        meet: Meet,
+        event: impl FnOnce(&mut Group, &Env<'_>, &mut Effects) -> R,
+    ) -> Result<R, CoordinatorError> {
+        let opened = self.opened(group_id, meet).await?;
+        let partition = opened.partition_of(group_id)?;
+        let (result, waiting) = self.with_slot(group_id, meet, |slot, state| {
+            self.happen(slot, state, partition, |group, env, fx| event(group, env, fx))
+        })?;
+        settled(waiting?).await?;
+        Ok(result)
+    }
+
+    /// Has an event happen that may leave its request parked: it returns none then, and answers its ticket later.
+    ///
+    /// # Errors
+    /// As for [`Self::run`].
+    pub async fn park(
+        self: &Arc<Self>,
+        group_id: &str,
+        meet: Meet,
+        event: impl FnOnce(&mut Group, Ticket, &Env<'_>, &mut Effects) -> Option<Reply>,
+    ) -> Result<Reply, CoordinatorError> {
+        let opened = self.opened(group_id, meet).await?;
+        let partition = opened.partition_of(group_id)?;
+        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
+        let (reply, waiting, parked) = self.with_slot(group_id, meet, |slot, state| {
+            let parked = state.park(ticket);
+            let (reply, waiting) = self.happen(slot, state, partition, |group, env, fx| {
+                let reply = event(group, ticket, env, fx);
+                // One that answered its own ticket has parked for no time at all.
+                reply.filter(|_| !fx.replies.iter().any(|(answered, _)| *answered == ticket))
+            });
+            if reply.is_some() {
+                state.unpark(ticket);
+                self.tidy(slot, state);
+            }
+            (reply, waiting, parked)
+        })?;
+        if let Some(reply) = reply {
+            settled(waiting?).await?;
+            return Ok(reply);
+        }
+        drop(waiting);
+        tokio::select! {
+            reply = parked => reply.map_err(|_| CoordinatorError::Stopping),
+            () = self.parts.stop.stopped() => Err(CoordinatorError::Stopping),
+        }
+    }
+
+    /// Looks at a group without changing it. What it sees of members may not be durable yet; offsets are.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownGroup`], [`CoordinatorError::Loading`].
+    pub fn look<R>(&self, group_id: &str, look: impl FnOnce(&Group) -> R) -> Result<R, CoordinatorError> {
+        let opened = self.topic.get().ok_or(CoordinatorError::UnknownGroup)?;
+        opened.partition_of(group_id)?;
+        let slot = self.lock_slots().get(group_id).cloned().ok_or(CoordinatorError::UnknownGroup)?;
+        let state = slot.lock();
+        if state.group.is_vacant() {
+            return Err(CoordinatorError::UnknownGroup);
+        }
+        Ok(look(&state.group))
+    }
+
+    /// Every group, by id.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Loading`] until all are there.
+    pub fn list(&self) -> Result<Vec<Listed>, CoordinatorError> {
+        if self.topic.get().is_some_and(|opened| !opened.is_loaded()) {
+            return Err(CoordinatorError::Loading);
+        }
+        let slots = self.all_slots();
+        let listed = slots.iter().filter_map(|slot| {
+            let state = slot.lock();
+            (!state.group.is_vacant()).then(|| state.group.listed())
+        });
+        let mut listed: Vec<Listed> = listed.collect();
+        listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+        Ok(listed)
+    }
+
+    /// Forgets offsets that nobody has used for long, and groups without members that have none left.
+    pub fn expire_offsets(self: &Arc<Self>, now_ms: i64) {
+        let retention_ms = self.parts.config.groups.offsets.retention_ms;
+        self.visit_all(|group, fx| group.expire(now_ms, retention_ms, fx));
+    }
+
+    /// Forgets the offsets of topics that are gone.
+    pub fn forget_topics(self: &Arc<Self>, gone: &HashSet<String>) {
+        if !gone.is_empty() {
+            self.visit_all(|group, fx| group.forget_topics(|topic| gone.contains(topic), fx));
+        }
+    }
+
+    /// Has an event happen to every group. Nobody waits for what it wants stored.
+    fn visit_all(self: &Arc<Self>, event: impl Fn(&mut Group, &mut Effects)) {
+        let Some(opened) = self.topic.get() else { return };
+        for slot in self.all_slots() {
+            let mut state = slot.lock();
+            let partition = opened.partition_of(state.group.id()).ok().filter(|_| !state.is_removed);
+            let Some(partition) = partition else { continue };
+            let (_, waiting) = self.happen(&slot, &mut state, partition, |group, _env, fx| event(group, fx));
+            drop(waiting);
+        }
+    }
+
+    /// Makes the topic of the groups, if it is not there.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Topic`].
+    pub async fn make_topic(&self) -> Result<(), CoordinatorError> {
+        self.topic.get_or_make(&self.parts.catalog, &self.parts.config.groups.offsets).await.map(drop)
+    }
+
+    /// About the memory that all committed offsets take, bytes.
+    #[must_use]
+    pub fn offsets_bytes(&self) -> u64 {
+        self.offsets_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Wakes groups when they want to be, until the broker stops.
+    pub async fn keep_time(self: Arc<Self>) {
+        loop {
+            let next = self.timers.next_ms().map(|deadline_ms| {
+                self.started + Duration::from_millis(u64::try_from(deadline_ms).unwrap_or(0))
+            });
+            let due = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.parts.stop.stopped() => return,
+                () = self.timers.until_earlier() => {}
+                () = due => {
+                    while let Some(due) = self.timers.take_due(self.steady_ms()) {
+                        self.wake(&due);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake(self: &Arc<Self>, due: &Due) {
+        let Some(opened) = self.topic.get() else { return };
+        let Ok(partition) = opened.partition_of(&due.group_id) else { return };
+        // A group that is gone waits for nothing.
+        let _ = self.with_slot(&due.group_id, Meet::Existing, |slot, state| {
+            if state.armed_ms != Some(due.deadline_ms) {
+                return;
+            }
+            state.armed_ms = None;
+            let (_, waiting) = self.happen(slot, state, partition, |group, env, fx| {
+                if group.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= env.now.steady_ms) {
+                    group.on_deadline(env, fx);
+                }
+            });
+            // Nobody waits for the answer.
+            drop(waiting);
+        });
+    }
+
+    /// The topic of the groups, which an event that may make a group makes too.
+    async fn opened(&self, group_id: &str, meet: Meet) -> Result<Arc<Opened>, CoordinatorError> {
+        if self.parts.stop.is_stopped() {
+            return Err(CoordinatorError::Stopping);
+        }
+        debug_assert!(group_id.len() <= usize::from(u16::MAX), "ids come from the wire");
+        match (self.topic.get(), meet) {
+            (Some(opened), _) => Ok(opened),
+            (None, Meet::Existing) => Err(CoordinatorError::UnknownGroup),
+            (None, Meet::Create) => {
+                self.topic.get_or_make(&self.parts.catalog, &self.parts.config.groups.offsets).await
+            }
+        }
+    }
+
+    /// Locks the group's slot, which is made if the event may make a group.
+    fn with_slot<R>(
+        &self,
+        group_id: &str,
+        meet: Meet,
+        enter: impl FnOnce(&Arc<Slot>, &mut SlotState) -> R,
+    ) -> Result<R, CoordinatorError> {
+        loop {
+            let slot = self.slot(group_id, meet)?;
+            let mut state = slot.lock();
+            if state.is_removed {
+                // There is another one by now, or none.
+                continue;
+            }
+            if meet == Meet::Existing && state.group.is_vacant() {
+                return Err(CoordinatorError::UnknownGroup);
+            }
+            return Ok(enter(&slot, &mut state));
+        }
+    }
+
+    fn slot(&self, group_id: &str, meet: Meet) -> Result<Arc<Slot>, CoordinatorError> {
+        let limit = self.parts.config.groups.groups_max;
+        let mut slots = self.lock_slots();
+        match slots.get(group_id) {
+            Some(slot) => Ok(Arc::clone(slot)),
+            None if meet == Meet::Existing => Err(CoordinatorError::UnknownGroup),
+            None if limit <= slots.len() => Err(CoordinatorError::TooManyGroups { limit }),
+            None => {
+                let id: Arc<str> = group_id.into();
+                let slot = Arc::new(Slot::new(Group::new(Arc::clone(&id))));
+                slots.insert(id, Arc::clone(&slot));
+                Ok(slot)
+            }
+        }
+    }
+
+    /// The event, what it wants stored, and the timer that it wants.
+    fn happen<R>(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        state: &mut SlotState,
+        partition: &Arc<Partition>,
+        event: impl FnOnce(&mut Group, &Env<'_>, &mut Effects) -> R,
+    ) -> (R, Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError>) {
+        let topics = self.images.current(&self.parts.catalog);
+        let now = Moment { wall_ms: self.parts.clock.now_ms(), steady_ms: self.steady_ms() };
+        let env = Env { now, config: &self.parts.config, topics: &topics, fresh_id: Uuid::new_v4() };
+        let mut effects = Effects::default();
+        let result = event(&mut state.group, &env, &mut effects);
+        let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
+        let waiting = state.store(effects, to);
+        if let Err(error) = &waiting {
+            tracing::warn!(group = %state.group.id(), %error, "a change of a group is not stored");
+        }
+        if state.wants_await() {
+            tokio::spawn(Arc::clone(self).await_appends(Arc::clone(slot)));
+        }
+        self.arm(state, now.steady_ms);
+        self.tidy(slot, state);
+        (result, waiting)
+    }
+
+    /// Takes over the groups of a partition that was read. Nobody reaches them before they are all there.
+    pub(super) fn take_over(
+        self: &Arc<Self>,
+        opened: &Opened,
+        index: usize,
+        groups: impl Iterator<Item = Group>,
+    ) {
+        let Some(partition) = opened.partitions().nth(index) else { return };
+        let slots: Vec<Arc<Slot>> = groups.map(|group| Arc::new(Slot::new(group))).collect();
+        for slot in &slots {
+            let mut state = slot.lock();
+            self.offsets_bytes.fetch_add(state.group.offsets().bytes(), Ordering::Relaxed);
+            self.lock_slots().insert(Arc::clone(state.group.id()), Arc::clone(slot));
+            let (_, waiting) =
+                self.happen(slot, &mut state, partition, |group, env, fx| group.loaded(env, fx));
+            // Nobody waits for the answer.
+            drop(waiting);
+        }
+        opened.set_loaded(index);
+        // A timer that went off before that has found no way to its group.
+        for slot in &slots {
+            let mut state = slot.lock();
+            state.armed_ms = None;
+            self.arm(&mut state, self.steady_ms());
+        }
+    }
+
+    pub(super) fn opened_topic(&self) -> Option<Arc<Opened>> {
+        self.topic.get()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.parts.stop.is_stopped()
+    }
+
+    /// Settles what is in flight, in order, until nothing is.
+    async fn await_appends(self: Arc<Self>, slot: Arc<Slot>) {
+        loop {
+            let Some(answer) = slot.lock().next_answer() else { return };
+            // A reply that was dropped is a job that the commit threads no longer took.
+            let result = answer.await.unwrap_or(Err(AppendError::Stopping)).map(drop);
+            if let Err(error) = &result {
+                tracing::warn!(%error, "a change of a group is not stored");
+            }
+            let mut state = slot.lock();
+            let before = state.group.offsets().bytes();
+            state.settle(&result, NOT_AVAILABLE);
+            let after = state.group.offsets().bytes();
+            self.offsets_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+            self.tidy(&slot, &mut state);
+        }
+    }
+
+    /// Tells the timers when the group wants to be looked at, if they do not wake it earlier anyway.
+    fn arm(&self, state: &mut SlotState, now_ms: i64) {
+        let Some(wanted_ms) = state.group.next_deadline_ms() else { return };
+        let deadline_ms = if wanted_ms <= now_ms { now_ms + DUE_AGAIN_MS } else { wanted_ms };
+        if state.armed_ms.is_none_or(|armed_ms| deadline_ms < armed_ms) {
+            state.armed_ms = Some(deadline_ms);
+            self.timers.add(Due { deadline_ms, group_id: Arc::clone(state.group.id()) });
+        }
+    }
+
+    /// Takes the slot out if there is no such group. The lock of the slot is held before the one of the map.
+    fn tidy(&self, slot: &Arc<Slot>, state: &mut SlotState) {
+        if state.is_removed || !state.is_vacant() {
+            return;
+        }
+        state.is_removed = true;
+        let mut slots = self.lock_slots();
+        if slots.get(state.group.id()).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+            slots.remove(state.group.id());
+        }
+    }
+
+    fn steady_ms(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn all_slots(&self) -> Vec<Arc<Slot>> {
+        self.lock_slots().values().cloned().collect()
+    }
+
+    fn lock_slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn settled(waiting: Option<oneshot::Receiver<Settlement>>) -> Settlement {
+    match waiting {
+        None => Ok(()),
+        Some(waiting) => waiting.await.unwrap_or(Err(CoordinatorError::Stopping)),
+    }
+}
