@@ -87,7 +87,8 @@ async fn apply_retention(context: Arc<Context>, clock: Arc<RetentionClock>) {
         let (job, clock) = (Arc::clone(&context), Arc::clone(&clock));
         run("retention was not applied", move || {
             let now_ms = clock.now_ms();
-            let silent_since_ms = now_ms.saturating_sub(job.config.producer_id_expiration_ms);
+            let expiration_ms = job.catalog.live().config.producer_id_expiration_ms;
+            let silent_since_ms = now_ms.saturating_sub(expiration_ms);
             let mut removed = 0;
             for partition in job.catalog.partitions() {
                 partition.expire_producers(silent_since_ms);

@@ -403,7 +403,7 @@ fn listener(socket: TcpListener, config: &Config, descriptors: usize) -> Listene
         socket,
         limits: Arc::new(limits(config)),
         budget: Budget::new(config.queued_request_bytes_max),
-        connections_max: config.connections_max.min(descriptors / 2),
+        connections_max: descriptors / 2,
         is_sendfile: config.sendfile,
         drain_time: Duration::from_millis(config.shutdown_timeout_ms),
     }

@@ -22,6 +22,7 @@ pub mod kafka;
 pub mod kill_rig;
 pub mod ledger;
 pub mod lying_files;
+pub mod offsets;
 pub mod output;
 pub mod page_cache;
 pub mod planted_damage;

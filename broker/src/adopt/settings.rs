@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::error::TopicRefusal;
 use crate::config::TopicConfig;
+use crate::config::scope::Overrides;
 use crate::config::settings::Settings;
-use crate::config::topic::{self, Overrides};
+use crate::config::topic;
 
 const RETENTION: &str = "retention.ms";
 const CLEANUP: &str = "cleanup.policy";

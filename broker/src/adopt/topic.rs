@@ -11,7 +11,7 @@ use super::settings;
 use super::staging::Staging;
 use super::transactions::{TransactionCount, Transactions};
 use crate::checkpoint::AddedPartition;
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::partition::ProducerStates;
 use crate::storage::import::{Import, ImportError, Imported, import};
 use crate::storage::store::Store;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::config_resource::{Resource, broker_is_fixed};
+use super::config_resource::{Resource, TOPIC};
 use super::refusal::{Refusal, check_count, repeated};
 use crate::catalog::alteration::Alteration;
-use crate::catalog::{Apply, Catalog};
+use crate::catalog::{Apply, Catalog, ConfigTarget};
 use crate::config::Config;
 
 /// A resource of a request with what is to become of it.
@@ -37,7 +37,7 @@ pub(super) fn alter(config: &Config, catalog: &Catalog, all: Vec<Altered>, apply
     let twice: HashSet<(i8, String)> = repeated(all.iter().map(key));
     let mut answered = HashSet::new();
     let mut outcomes = Vec::with_capacity(all.len());
-    let mut wanted = Vec::new();
+    let mut topics = Vec::new();
     for altered in all {
         let is_twice = twice.contains(&key(&altered));
         if is_twice && !answered.insert(key(&altered)) {
@@ -47,22 +47,33 @@ pub(super) fn alter(config: &Config, catalog: &Catalog, all: Vec<Altered>, apply
         let alteration = match &too_many {
             Some(refusal) => Err(refusal.clone()),
             None if is_twice => Err(Refusal::invalid("Each resource must appear at most once.")),
-            None => check_resource(config, resource_type, &resource_name).and(alteration),
+            None => alteration,
         };
-        let result = alteration.map(|alteration| wanted.push((resource_name.clone(), alteration)));
+        let result = alteration.and_then(|alteration| {
+            match Resource::read(config.node_id, resource_type, &resource_name)? {
+                Resource::Topic(_) => topics.push((resource_name.clone(), alteration)),
+                other => catalog.configure(&target(other), alteration, apply)?,
+            }
+            Ok(())
+        });
         outcomes.push(Outcome { resource_type, resource_name, result });
     }
-    let mut altered = catalog.alter(wanted, apply).into_iter();
-    for outcome in outcomes.iter_mut().filter(|outcome| outcome.result.is_ok()) {
+    // Topics are altered together: the catalog is written once.
+    let mut altered = catalog.alter(topics, apply).into_iter();
+    let is_topic = |outcome: &&mut Outcome| outcome.resource_type == TOPIC && outcome.result.is_ok();
+    for outcome in outcomes.iter_mut().filter(is_topic) {
         let result = altered.next().expect("the catalog answers for every topic");
         outcome.result = result.map_err(Refusal::from);
     }
     outcomes
 }
 
-fn check_resource(config: &Config, kind: i8, name: &str) -> Result<(), Refusal> {
-    match Resource::read(config.node_id, kind, name)? {
-        Resource::Topic(_) => Ok(()),
-        Resource::Broker | Resource::AllBrokers => Err(broker_is_fixed()),
+/// What is no topic.
+fn target(resource: Resource<'_>) -> ConfigTarget {
+    match resource {
+        Resource::AllBrokers => ConfigTarget::Cluster,
+        Resource::Group(id) => ConfigTarget::Group(id.to_owned()),
+        Resource::ClientMetrics(name) => ConfigTarget::ClientMetrics(name.to_owned()),
+        Resource::Broker | Resource::Topic(_) => ConfigTarget::Broker,
     }
 }

@@ -1,14 +1,21 @@
 //! Which thing a configuration request is about.
 
-use sendlog_protocol::error_code::ErrorCode;
-
 use super::refusal::Refusal;
 use crate::catalog::name;
 
 /// `ConfigResource.Type.TOPIC`.
-const TOPIC: i8 = 2;
+pub(super) const TOPIC: i8 = 2;
 /// `ConfigResource.Type.BROKER`.
-const BROKER: i8 = 4;
+pub(super) const BROKER: i8 = 4;
+/// `ConfigResource.Type.BROKER_LOGGER`.
+const BROKER_LOGGER: i8 = 8;
+/// `ConfigResource.Type.CLIENT_METRICS`.
+pub(super) const CLIENT_METRICS: i8 = 16;
+/// `ConfigResource.Type.GROUP`.
+pub(super) const GROUP: i8 = 32;
+
+/// Longest name of a group or subscription.
+const NAME_BYTES_MAX: usize = 1024;
 
 /// A thing with settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +24,12 @@ pub(super) enum Resource<'a> {
     Topic(&'a str),
     /// The broker.
     Broker,
-    /// All brokers at once, with settings of their own; there are none.
+    /// All brokers at once, with settings of their own.
     AllBrokers,
+    /// A subscription to client metrics.
+    ClientMetrics(&'a str),
+    /// A group, which need not exist.
+    Group(&'a str),
 }
 
 impl<'a> Resource<'a> {
@@ -31,15 +42,18 @@ impl<'a> Resource<'a> {
             }
             BROKER if name.is_empty() => Ok(Self::AllBrokers),
             BROKER => read_broker(node_id, name),
-            other => {
-                let what = match other {
-                    8 => "loggers; the broker's log level is set at its start, by --log-level",
-                    16 => "client metrics",
-                    32 => "consumer groups yet",
-                    _ => return Err(Refusal::invalid(format!("Unsupported resource type: {other}"))),
-                };
-                Err(Refusal::invalid(format!("Unsupported resource type: {other}. sendlog has no {what}")))
+            BROKER_LOGGER => Err(Refusal::invalid(
+                "Unsupported resource type: 8. sendlog has no loggers; the broker's log level is set at its start, by \
+                 --log-level",
+            )),
+            CLIENT_METRICS if name.is_empty() => Err(Refusal::invalid("Subscription name can't be empty")),
+            GROUP if name.is_empty() => Err(Refusal::invalid("Group name must not be empty")),
+            CLIENT_METRICS | GROUP if NAME_BYTES_MAX < name.len() => {
+                Err(Refusal::invalid(format!("a name has at most {NAME_BYTES_MAX} bytes")))
             }
+            CLIENT_METRICS => Ok(Self::ClientMetrics(name)),
+            GROUP => Ok(Self::Group(name)),
+            other => Err(Refusal::invalid(format!("Unsupported resource type: {other}"))),
         }
     }
 }
@@ -55,13 +69,4 @@ fn read_broker(node_id: i32, name: &str) -> Result<Resource<'static>, Refusal> {
             Err(Refusal::invalid(format!("Broker id must be an integer, but it is: {name}")))
         }
     }
-}
-
-/// Why the broker's own settings stay as they are.
-pub(super) fn broker_is_fixed() -> Refusal {
-    Refusal::new(
-        ErrorCode::InvalidRequest,
-        "sendlog reads its broker settings at the start: change them in the file given to --config, or by --set, and \
-         start the broker again. Topics can be altered at any time.",
-    )
 }

@@ -17,7 +17,8 @@ use super::refusal::{Refusal, blocking, check_count, repeated};
 use super::{Context, Session, config_entries};
 use crate::catalog::{Apply, Catalog, NewTopic, TopicError};
 use crate::config::Config;
-use crate::config::topic::{self, Overrides};
+use crate::config::scope::Overrides;
+use crate::config::topic;
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 2..=7;

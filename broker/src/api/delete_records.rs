@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::api::testing::Fixture;
     use crate::catalog::{Apply, NewTopic};
-    use crate::config::topic::Overrides;
+    use crate::config::scope::Overrides;
 
     async fn ask(fixture: &Fixture, topic: &str, partitions: &[(i32, i64)]) -> Vec<(i64, i16)> {
         let partition = |(partition_index, offset): &(i32, i64)| DeleteRecordsPartition {

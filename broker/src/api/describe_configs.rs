@@ -1,7 +1,7 @@
 //! DescribeConfigs (key 32), versions 1 to 4.
 //!
-//! Differs from Apache Kafka: `flush.messages` is 1 by default, because it is; the broker's settings are all read-only; a
-//! resource that is named twice is answered once. The broker has one entry that is no setting, `sendlog.scrub.status`: how
+//! Differs from Apache Kafka: `flush.messages` is 1 by default, because it is; there are no loggers; a resource that is
+//! named twice is answered once. The broker has one entry that is no setting, `sendlog.scrub.status`: how
 //! far the verification of stored records is, and what it has found.
 
 use std::collections::HashSet;
@@ -19,8 +19,9 @@ use super::refusal::{Refusal, blocking, check_count};
 use super::{Context, Session};
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::config::scope::Overrides;
 use crate::config::setting::Kind;
-use crate::config::topic::Source;
+use crate::config::source::Source;
 use crate::scrubber::Scrubber;
 
 /// Advertised and served.
@@ -92,6 +93,7 @@ fn describe(
     let keys: Option<HashSet<&str>> = keys.map(|keys| keys.iter().map(String::as_str).collect());
     let wanted = |name: &str| keys.as_ref().is_none_or(|keys| keys.contains(name));
     let broker = &config.settings;
+    let nothing = Overrides::new();
     match Resource::read(config.node_id, resource.resource_type, &resource.resource_name)? {
         Resource::Topic(name) => {
             let topic = catalog.topic(name).ok_or_else(Refusal::unknown_topic)?;
@@ -102,7 +104,17 @@ fn describe(
             entries.extend(wanted(SCRUB_STATUS).then(|| scrub_status(catalog, scrubber, detail)));
             Ok(entries)
         }
-        Resource::AllBrokers => Ok(Vec::new()),
+        Resource::AllBrokers => Ok(config_entries::of_all_brokers(broker, detail, wanted)),
+        Resource::Group(id) => {
+            let live = catalog.live();
+            let overrides = live.dynamic.groups.get(id).unwrap_or(&nothing);
+            Ok(config_entries::of_group(broker, overrides, detail, wanted))
+        }
+        Resource::ClientMetrics(name) => {
+            let live = catalog.live();
+            let overrides = live.dynamic.client_metrics.get(name).unwrap_or(&nothing);
+            Ok(config_entries::of_client_metrics(overrides, detail, wanted))
+        }
     }
 }
 
@@ -129,6 +141,8 @@ fn answer(
 mod tests {
     use super::*;
     use crate::api::testing::Fixture;
+    use crate::catalog::alteration::Alteration;
+    use crate::catalog::{Apply, ConfigTarget};
 
     fn resource(resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsResource {
         let keys = keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
@@ -178,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_brokers_settings_are_read_only_and_say_where_they_come_from() {
+    async fn the_brokers_settings_say_where_they_come_from_and_which_are_read_only() {
         let fixture = Fixture::with(&["num.partitions=4"]);
         let keys = ["num.partitions", "log.retention.hours", "broker.rack"];
         let results = ask(&fixture, vec![resource(4, "1", Some(&keys))], true).await;
@@ -190,6 +204,58 @@ mod tests {
         );
         assert_eq!(partitions.synonyms.len(), 2);
         assert_eq!((find("log.retention.hours").config_source, find("broker.rack").value.clone()), (5, None));
+    }
+
+    #[tokio::test]
+    async fn dynamic_settings_have_kafkas_sources_and_synonyms() {
+        let fixture = Fixture::with(&["message.max.bytes=400"]);
+        fixture.create("a", 1).await;
+        let set = |target: ConfigTarget, pairs: &[(&str, &str)]| {
+            let overrides = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let alteration = Alteration::Replace(overrides.collect());
+            fixture.context.catalog.configure(&target, alteration, Apply::Now).unwrap();
+        };
+        set(ConfigTarget::Cluster, &[("message.max.bytes", "500"), ("log.retention.ms", "5000")]);
+        set(ConfigTarget::Broker, &[("message.max.bytes", "600")]);
+        set(ConfigTarget::Group("g".to_owned()), &[("share.isolation.level", "read_committed")]);
+        set(ConfigTarget::ClientMetrics("m".to_owned()), &[("metrics", "a.")]);
+        let places = async |kind, name: &str, key: &str| {
+            let result = ask(&fixture, vec![resource(kind, name, Some(&[key]))], true).await.remove(0);
+            assert_eq!(result.error_code, 0, "{:?}", result.error_message);
+            let config = result.configs.into_iter().next().expect("the setting is known");
+            let synonyms = config.synonyms.into_iter();
+            let synonyms =
+                synonyms.map(|of| format!("{}={} {}", of.name, of.value.unwrap_or_default(), of.source));
+            (config.value.unwrap_or_default(), config.config_source, synonyms.collect::<Vec<_>>())
+        };
+        let layers = [
+            "message.max.bytes=600 2",
+            "message.max.bytes=500 3",
+            "message.max.bytes=400 4",
+            "message.max.bytes=1048588 5",
+        ];
+        let layers: Vec<String> = layers.map(str::to_owned).to_vec();
+        assert_eq!(places(4, "1", "message.max.bytes").await, ("600".to_owned(), 2, layers.clone()));
+        assert_eq!(places(2, "a", "max.message.bytes").await, ("600".to_owned(), 2, layers));
+        let retention = vec!["log.retention.ms=5000 3".to_owned(), "log.retention.hours=168 5".to_owned()];
+        assert_eq!(places(4, "1", "log.retention.ms").await, ("5000".to_owned(), 3, retention.clone()));
+        assert_eq!(places(2, "a", "retention.ms").await, ("5000".to_owned(), 3, retention));
+        let cluster = vec!["message.max.bytes=500 3".to_owned()];
+        assert_eq!(places(4, "", "message.max.bytes").await, ("500".to_owned(), 3, cluster));
+        let level = vec![
+            "share.isolation.level=read_committed 8".to_owned(),
+            "share.isolation.level=read_uncommitted 5".to_owned(),
+        ];
+        assert_eq!(places(32, "g", "share.isolation.level").await, ("read_committed".to_owned(), 8, level));
+        let session = vec!["group.consumer.session.timeout.ms=45000 5".to_owned()];
+        assert_eq!(places(32, "x", "consumer.session.timeout.ms").await, ("45000".to_owned(), 5, session));
+        let metrics = vec!["metrics=a. 7".to_owned()];
+        assert_eq!(places(16, "m", "metrics").await, ("a.".to_owned(), 7, metrics));
+        assert_eq!(places(16, "m", "interval.ms").await, ("300000".to_owned(), 5, vec![]));
+        let all = ask(&fixture, vec![resource(4, "", None), resource(4, "1", None)], true).await;
+        assert_eq!(all[0].configs.len(), 2);
+        let fixed = all[1].configs.iter().filter(|config| config.read_only).count();
+        assert!(30 < fixed && fixed < all[1].configs.len());
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
-//! IncrementalAlterConfigs (key 44), versions 0 to 1: single settings of a topic are set, deleted, or have items added or taken
-//! out (KIP-339).
+//! IncrementalAlterConfigs (key 44), versions 0 to 1: single settings are set, deleted, or have items added or taken out (KIP-339).
 //!
-//! Differs from Apache Kafka: topics only; a broker's settings are read at its start.
+//! Differs from Apache Kafka: there are no loggers, and names that are not known are refused for brokers too.
 
 use std::ops::RangeInclusive;
 
@@ -137,7 +136,87 @@ mod tests {
         assert_eq!(topic(&[("no.such", DELETE, None)]).await.0, 0);
         let none = "The topic 'none' does not exist.";
         assert_eq!(ask(&fixture, 2, "none", &[]).await, (3, none.to_owned()));
+        let fixed = "Cannot update these configs dynamically: [num.partitions]";
         let broker = ask(&fixture, 4, "1", &[("num.partitions", SET, Some("2"))]).await;
-        assert!(broker.0 == 42 && broker.1.contains("--config"));
+        assert_eq!(broker, (42, fixed.to_owned()));
+        let list = "Config value append is not allowed for config key: message.max.bytes";
+        let broker = ask(&fixture, 4, "1", &[("message.max.bytes", APPEND, Some("2"))]).await;
+        assert_eq!(broker, (40, list.to_owned()));
+        assert_eq!(ask(&fixture, 4, "7", &[]).await.0, 42);
+        assert_eq!(ask(&fixture, 8, "1", &[("root", SET, Some("DEBUG"))]).await.0, 42);
+        assert_eq!(ask(&fixture, 32, "g", &[("no.such", SET, Some("1"))]).await.0, 40);
+        assert_eq!(ask(&fixture, 32, "", &[]).await.0, 42);
+        let together = "consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms.";
+        let fixture = Fixture::with(&["group.consumer.max.heartbeat.interval.ms=50000"]);
+        let group = ask(&fixture, 32, "g", &[("consumer.heartbeat.interval.ms", SET, Some("45000"))]).await;
+        assert_eq!(group, (40, together.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_brokers_settings_reach_every_topic_at_once_and_outlive_a_restart() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        fixture.create("own", 1).await;
+        assert_eq!(ask(&fixture, 2, "own", &[("max.message.bytes", SET, Some("700"))]).await.0, 0);
+        let all = [
+            ("message.max.bytes", SET, Some("500")),
+            ("log.retention.ms", SET, Some("5000")),
+            ("log.cleanup.policy", APPEND, Some("compact")),
+        ];
+        assert_eq!(ask(&fixture, 4, "", &all).await, (0, String::new()));
+        assert_eq!(ask(&fixture, 4, "1", &[("message.max.bytes", SET, Some("600"))]).await.0, 0);
+        fixture.create("later", 1).await;
+        let check = |fixture: &Fixture| {
+            let catalog = &fixture.context.catalog;
+            let bytes =
+                ["a", "own", "later"].map(|topic| catalog.topic(topic).unwrap().config().max_message_bytes);
+            assert_eq!(bytes, [600, 700, 600]);
+            let config = catalog.partition("a", 0).unwrap().config();
+            assert!(config.retention_ms == Some(5000) && config.cleanup.compact && config.cleanup.delete);
+        };
+        check(&fixture);
+        let fixture = fixture.restarted();
+        check(&fixture);
+        assert_eq!(ask(&fixture, 4, "1", &[("message.max.bytes", DELETE, None)]).await.0, 0);
+        assert_eq!(fixture.context.catalog.topic("a").unwrap().config().max_message_bytes, 500);
+        let out = ask(&fixture, 4, "", &[("message.max.bytes", SET, Some("5"))]).await;
+        assert_eq!(out.0, 42, "{}", out.1);
+        assert_eq!(fixture.context.catalog.live().dynamic.cluster.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn groups_and_subscriptions_have_settings_that_outlive_a_restart() {
+        let fixture = Fixture::new();
+        let group = [("consumer.session.timeout.ms", SET, Some("50000"))];
+        assert_eq!(ask(&fixture, 32, "g", &group).await, (0, String::new()));
+        let metrics = [("metrics", APPEND, Some("a.,b.")), ("interval.ms", SET, Some("1000"))];
+        assert_eq!(ask(&fixture, 16, "m", &metrics).await, (0, String::new()));
+        let fixture = fixture.restarted();
+        let live = fixture.context.catalog.live();
+        assert_eq!(live.group("g").consumer_session_timeout_ms, 50_000);
+        assert_eq!(live.group("h").consumer_session_timeout_ms, 45_000);
+        assert_eq!(live.dynamic.client_metrics["m"]["metrics"], "a.,b.");
+        let gone = [("metrics", DELETE, None), ("interval.ms", DELETE, None)];
+        assert_eq!(ask(&fixture, 16, "m", &gone).await.0, 0);
+        assert!(fixture.context.catalog.live().dynamic.client_metrics.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_only_checked_changes_nothing() {
+        let fixture = Fixture::new();
+        let config = IncrementalAlterableConfig {
+            name: "message.max.bytes".to_owned(),
+            config_operation: SET,
+            value: Some("500".to_owned()),
+        };
+        let resource = IncrementalAlterConfigsResource {
+            resource_type: 4,
+            resource_name: String::new(),
+            configs: vec![config],
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: true };
+        let response = handle(&fixture.context, &fixture.session, 1, request).await;
+        assert_eq!(response.responses[0].error_code, 0);
+        assert!(fixture.context.catalog.live().dynamic.cluster.is_empty());
     }
 }

@@ -20,7 +20,7 @@ use super::placement::PARTITIONS_PER_REQUEST_MAX;
 use super::refusal::{Refusal, blocking};
 use super::{Context, Session, describe_cluster};
 use crate::catalog::{Apply, NewTopic, Topic, TopicError, name};
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::partition::Partition;
 
 /// Advertised and served.

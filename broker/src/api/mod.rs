@@ -39,7 +39,7 @@ mod produce;
 mod refusal;
 mod session;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

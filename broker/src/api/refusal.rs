@@ -10,6 +10,7 @@ use super::{Context, error};
 use crate::catalog::name::NameError;
 use crate::catalog::{Catalog, TopicError};
 use crate::config::Config;
+use crate::config::scope::ScopeError;
 
 /// A sentence is shorter.
 const MESSAGE_CHARS_MAX: usize = 1000;
@@ -63,7 +64,8 @@ fn of_topic(topic_error: &TopicError) -> ErrorCode {
         }
         TopicError::Exists(_) | TopicError::StillDeleting(_) => ErrorCode::TopicAlreadyExists,
         TopicError::Unknown | TopicError::NothingToAlter(_) => ErrorCode::UnknownTopicOrPartition,
-        TopicError::Config(_) => ErrorCode::InvalidConfig,
+        TopicError::Config(_) | TopicError::Setting(ScopeError::Config(_)) => ErrorCode::InvalidConfig,
+        TopicError::Setting(ScopeError::Request(_)) => ErrorCode::InvalidRequest,
         TopicError::Partitions(_) => ErrorCode::InvalidPartitions,
         TopicError::Limit { .. } => ErrorCode::PolicyViolation,
         TopicError::FolderInTheWay { .. } => ErrorCode::KafkaStorageError,
@@ -77,8 +79,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Config, &Catalog) -> T + Send + 'static,
 ) -> T {
     let _turn = context.catalog.turn().await;
-    let (config, catalog) = (Arc::clone(&context.config), Arc::clone(&context.catalog));
-    match tokio::task::spawn_blocking(move || work(&config, &catalog)).await {
+    let catalog = Arc::clone(&context.catalog);
+    match tokio::task::spawn_blocking(move || work(&catalog.live().config, &catalog)).await {
         Ok(done) => done,
         Err(failed) => match failed.try_into_panic() {
             // Our own fault: the connection's task ends as if it had been there.

@@ -26,9 +26,9 @@ use crate::storage::flush::Flusher;
 use crate::storage::store::Store;
 
 /// A broker without sockets.
-pub(super) struct Fixture {
-    pub(super) context: Context,
-    pub(super) session: Session,
+pub(crate) struct Fixture {
+    pub(crate) context: Context,
+    pub(crate) session: Session,
     commit_threads: Option<CommitThreads>,
     _data_dir: DataDir,
     _stopper: StopSender,
@@ -37,17 +37,17 @@ pub(super) struct Fixture {
 
 impl Fixture {
     /// With the default settings.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&[])
     }
 
     /// With these settings, each `key=value`.
-    pub(super) fn with(settings: &[&str]) -> Self {
+    pub(crate) fn with(settings: &[&str]) -> Self {
         Self::on(TempDir::new().unwrap(), settings)
     }
 
     /// The same broker after a stop and a start.
-    pub(super) fn restarted(mut self) -> Self {
+    pub(crate) fn restarted(mut self) -> Self {
         let commit_threads = self.commit_threads.take().unwrap();
         commit_threads.finish();
         let dir = std::mem::replace(&mut self.dir, TempDir::new().unwrap());
@@ -115,7 +115,7 @@ impl Fixture {
     }
 
     /// Appends a batch of three records, which is durable when this returns.
-    pub(super) async fn append(&self, topic: &str, producer: ProducerStamp) {
+    pub(crate) async fn append(&self, topic: &str, producer: ProducerStamp) {
         let mut builder = BatchBuilder::new();
         for timestamp in 1..=3 {
             builder.add(&NewRecord { timestamp, value: Some(b"value"), ..Default::default() }).unwrap();
@@ -126,8 +126,21 @@ impl Fixture {
         self.context.appender.append(partition, batch, AckAt::Durable).await.unwrap().unwrap();
     }
 
+    /// The way to commit threads that find no room on the disk.
+    pub(crate) fn full_appender(&self) -> (Appender, CommitThreads) {
+        let store = Store::new(Arc::new(RealFs), 10);
+        let parts = AppenderParts {
+            committer: Arc::new(Committer::new(Flusher::new(1), None)),
+            flush_timer: Arc::default(),
+            settler: Arc::default(),
+            room: Room::new(store, self.dir.path().to_owned(), u64::MAX),
+            clock: Arc::clone(&self.context.clock),
+        };
+        Appender::start(parts, || {}).unwrap()
+    }
+
     /// Creates a topic that must not be refused.
-    pub(super) async fn create(&self, name: &str, partitions: i32) -> Uuid {
+    pub(crate) async fn create(&self, name: &str, partitions: i32) -> Uuid {
         let topic = CreatableTopic {
             name: name.to_owned(),
             num_partitions: partitions,

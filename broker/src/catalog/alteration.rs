@@ -1,10 +1,9 @@
-//! A change of what a topic sets, as AlterConfigs and IncrementalAlterConfigs ask for it. Pure.
+//! A change of what a topic, a broker, a group or a subscription sets, as AlterConfigs and IncrementalAlterConfigs ask for it. Pure.
 
+use crate::config::scope::{Overrides, Scope};
 use crate::config::setting::Kind;
-use crate::config::settings::Settings;
-use crate::config::topic::{self, Overrides, TopicConfigError};
 
-/// What becomes of a topic's settings.
+/// What becomes of the settings of a resource.
 #[derive(Debug, Clone)]
 pub enum Alteration {
     /// These and no others.
@@ -27,7 +26,7 @@ pub struct Edit {
 pub enum Operation {
     /// It has this value.
     Set(String),
-    /// The topic sets it no longer.
+    /// It is set no longer.
     Delete,
     /// These items are added to its list.
     Append(String),
@@ -36,17 +35,22 @@ pub enum Operation {
 }
 
 impl Alteration {
-    /// The settings of a topic that had `before`.
+    /// The settings of a resource that had `before`.
     ///
     /// # Errors
-    /// A name that is no topic setting, a value that it cannot have, and a list operation on what is no list.
-    pub fn apply(self, broker: &Settings, before: &Overrides) -> Result<Overrides, TopicConfigError> {
+    /// What `scope` refuses: a name, a value, and a list operation on what is no list.
+    pub fn apply<S: Scope>(self, scope: &S, before: &Overrides) -> Result<Overrides, S::Error> {
         match self {
-            Self::Replace(overrides) => Ok(overrides),
+            Self::Replace(overrides) => {
+                for (name, value) in &overrides {
+                    scope.check(name, value)?;
+                }
+                Ok(overrides)
+            }
             Self::Edit(edits) => {
                 let mut after = before.clone();
                 for edit in edits {
-                    edit.apply(broker, &mut after)?;
+                    edit.apply(scope, &mut after)?;
                 }
                 Ok(after)
             }
@@ -55,7 +59,7 @@ impl Alteration {
 }
 
 impl Edit {
-    fn apply(self, broker: &Settings, overrides: &mut Overrides) -> Result<(), TopicConfigError> {
+    fn apply<S: Scope>(self, scope: &S, overrides: &mut Overrides) -> Result<(), S::Error> {
         let value = match self.operation {
             Operation::Set(value) => value,
             Operation::Delete => {
@@ -63,7 +67,7 @@ impl Edit {
                 overrides.remove(&self.name);
                 return Ok(());
             }
-            Operation::Append(ref items) => self.edited_list(broker, overrides, |list| {
+            Operation::Append(ref items) => self.edited_list(scope, overrides, |list| {
                 for item in words(items) {
                     if !list.contains(&item) {
                         list.push(item);
@@ -71,28 +75,28 @@ impl Edit {
                 }
             })?,
             Operation::Subtract(ref items) => {
-                self.edited_list(broker, overrides, |list| list.retain(|item| !words(items).contains(item)))?
+                self.edited_list(scope, overrides, |list| list.retain(|item| !words(items).contains(item)))?
             }
         };
-        topic::check(&self.name, Some(&value))?;
+        scope.check(&self.name, &value)?;
         overrides.insert(self.name, value);
         Ok(())
     }
 
     /// The list in force, changed by `edit`.
-    fn edited_list(
+    fn edited_list<S: Scope>(
         &self,
-        broker: &Settings,
+        scope: &S,
         overrides: &Overrides,
         edit: impl FnOnce(&mut Vec<String>),
-    ) -> Result<String, TopicConfigError> {
-        let known = topic::known(&self.name)?;
-        if !matches!(known.setting.kind, Kind::List(_)) {
+    ) -> Result<String, S::Error> {
+        let (kind, value) = scope.in_force(&self.name, overrides)?;
+        if !matches!(kind, Kind::List(_)) {
             let operation =
                 if matches!(self.operation, Operation::Append(_)) { "APPEND" } else { "SUBTRACT" };
-            return Err(TopicConfigError::NotAList { operation, name: known.setting.name });
+            return Err(scope.not_a_list(operation, &self.name));
         }
-        let mut list = words(&topic::resolve(known, broker, overrides).value);
+        let mut list = words(&value);
         edit(&mut list);
         Ok(list.join(","))
     }
@@ -105,11 +109,15 @@ fn words(list: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Settings;
+    use crate::config::topic::TopicScope;
 
     fn edited(before: &[(&str, &str)], name: &str, operation: Operation) -> Result<Overrides, String> {
         let before = before.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let edit = Edit { name: name.to_owned(), operation };
-        Alteration::Edit(vec![edit]).apply(&Settings::default(), &before).map_err(|error| error.to_string())
+        Alteration::Edit(vec![edit])
+            .apply(&TopicScope(&Settings::default()), &before)
+            .map_err(|error| error.to_string())
     }
 
     fn value(result: Result<Overrides, String>, name: &str) -> Option<String> {

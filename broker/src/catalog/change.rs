@@ -11,13 +11,14 @@ use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
 use super::{Catalog, Changing, folder, name};
-use crate::config::TopicConfig;
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
+use crate::config::topic::TopicScope;
+use crate::config::{Config, TopicConfig};
 use crate::partition::{OpenPartition, Partition};
 use crate::storage::error::StorageError;
 use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::log::Resume;
-use crate::storage::state_file;
+use crate::storage::state_file::{self, StateFileError};
 
 /// The most partitions that one topic may have, as many as Kafka makes in one request.
 const TOPIC_PARTITIONS_MAX: i32 = 10_000;
@@ -182,8 +183,8 @@ impl Catalog {
     pub fn alter(&self, wanted: Vec<(String, Alteration)>, apply: Apply) -> Vec<Result<(), TopicError>> {
         self.change_topics(wanted, apply, |next, (name, alteration)| {
             let topic = next.by_name(&name).ok_or(TopicError::NothingToAlter(name))?;
-            let overrides = alteration.apply(&self.config.settings, &topic.overrides)?;
-            let config = self.effective(&overrides)?;
+            let overrides = alteration.apply(&TopicScope(&self.live().config.settings), &topic.overrides)?;
+            let config = effective(&self.live().config, &overrides)?;
             Ok(Topic {
                 name: Arc::clone(&topic.name),
                 id: topic.id,
@@ -253,15 +254,15 @@ impl Catalog {
                 new.partitions
             )));
         }
-        if self.config.topics_max <= next.len() {
+        if self.at_start.topics_max <= next.len() {
             return Err(TopicError::Limit {
-                limit: self.config.topics_max,
+                limit: self.at_start.topics_max,
                 what: "topics",
                 setting: "sendlog.topics.max",
             });
         }
         self.check_room(next, new.partitions)?;
-        let config = self.effective(&new.overrides)?;
+        let config = effective(&self.live().config, &new.overrides)?;
         let name: Arc<str> = new.name.into();
         let id = new_id();
         let partitions: Result<Vec<_>, TopicError> =
@@ -271,20 +272,12 @@ impl Catalog {
     }
 
     fn check_room(&self, next: &Topics, more: i32) -> Result<(), TopicError> {
-        let limit = self.config.partitions_max;
+        let limit = self.at_start.partitions_max;
         let more = usize::try_from(more).unwrap_or(usize::MAX);
         if limit < next.partition_count().saturating_add(more) {
             return Err(TopicError::Limit { limit, what: "partitions", setting: "sendlog.partitions.max" });
         }
         Ok(())
-    }
-
-    /// The configuration of a topic that sets these; shared by all that set nothing.
-    pub(super) fn effective(&self, overrides: &Overrides) -> Result<Arc<TopicConfig>, TopicError> {
-        if overrides.is_empty() {
-            return Ok(Arc::clone(&self.config.topic_defaults));
-        }
-        Ok(Arc::new(TopicConfig::resolve(&self.config.settings, overrides)?))
     }
 
     /// A partition that has no files yet. A folder that is there already would be taken for its own.
@@ -330,6 +323,15 @@ impl Catalog {
             deleting: changing.deleting.clone(),
         };
         let saved = state_file::save(self.env.store.fs(), &self.state_path(), state::KIND, &stored);
+        self.note_failure(changing, saved)
+    }
+
+    /// What a write of a state file came to, for later changes and for the caller.
+    pub(super) fn note_failure(
+        &self,
+        changing: &mut Changing,
+        saved: Result<(), StateFileError>,
+    ) -> Result<(), Arc<StorageError>> {
         let Err(error) = saved else { return Ok(()) };
         let is_full = error.is_full();
         let error = Arc::new(StorageError::from(error));
@@ -391,8 +393,16 @@ fn check_growth(topic: &Topic, count: i32) -> Result<(), TopicError> {
     Ok(())
 }
 
+/// The configuration of a topic that sets these; shared by all that set nothing.
+pub(super) fn effective(config: &Config, overrides: &Overrides) -> Result<Arc<TopicConfig>, TopicError> {
+    if overrides.is_empty() {
+        return Ok(Arc::clone(&config.topic_defaults));
+    }
+    Ok(Arc::new(TopicConfig::resolve(&config.settings, overrides)?))
+}
+
 /// Tells the partitions what counts from now on, if it differs from what counted before.
-fn hand_over_config(topic: &Topic, before: Option<&TopicConfig>) {
+pub(super) fn hand_over_config(topic: &Topic, before: Option<&TopicConfig>) {
     if before == Some(&*topic.config) {
         return;
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::name::NameError;
+use crate::config::scope::ScopeError;
 use crate::config::topic::TopicConfigError;
 use crate::storage::error::StorageError;
 
@@ -39,6 +40,9 @@ pub enum TopicError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] TopicConfigError),
+    /// A setting of something else than a topic is wrong.
+    #[error("{0}")]
+    Setting(ScopeError),
     /// The number of partitions makes no sense.
     #[error("{0}")]
     Partitions(String),

@@ -6,6 +6,8 @@
 
 pub mod alteration;
 mod change;
+mod configs;
+pub(crate) mod configs_state;
 pub mod error;
 pub mod name;
 mod offline;
@@ -24,10 +26,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::config::live::Live;
 use crate::partition::{Partition, PartitionEnv};
 use crate::storage::error::StorageError;
 
 pub use change::{Apply, Growth, NewTopic};
+pub use configs::ConfigTarget;
 pub use error::{CatalogError, TopicError};
 pub use offline::{AddedTopic, OfflineCatalog};
 pub use topic::Topic;
@@ -41,7 +45,10 @@ type OnFailure = Box<dyn Fn() + Send + Sync>;
 /// All topics of the broker.
 pub struct Catalog {
     env: Arc<PartitionEnv>,
-    config: Arc<Config>,
+    /// The broker's settings of the start.
+    at_start: Arc<Config>,
+    /// The settings in force. Changed under `changing`, and after the state file.
+    live: ArcSwap<Live>,
     current: ArcSwap<Topics>,
     /// Held during a change; never by readers.
     changing: Mutex<Changing>,

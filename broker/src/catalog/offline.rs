@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::error::{CatalogError, TopicError};
 use super::name;
 use super::state::{self, StoredCatalog, StoredTopic};
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::storage::error::StorageError;
 use crate::storage::files::FileSystem;
 use crate::storage::state_file;

@@ -10,9 +10,10 @@ use super::error::CatalogError;
 use super::state::{self, StoredCatalog, StoredTopic};
 use super::topic::Topic;
 use super::topics::Topics;
-use super::{Catalog, Changing, TURNS, folder, name};
+use super::{Catalog, Changing, TURNS, configs, folder, name};
 use crate::checkpoint::{Restored, RestoredPartition};
-use crate::config::topic::{self, Overrides};
+use crate::config::scope::Overrides;
+use crate::config::topic;
 use crate::config::{Config, TopicConfig};
 use crate::partition::{OpenPartition, Partition, PartitionEnv};
 use crate::storage::error::StorageError;
@@ -41,6 +42,7 @@ impl Catalog {
                 StoredCatalog::default()
             }
         };
+        let live = configs::load(env.store.fs(), &config)?;
         let mut changing = Changing::default();
         let mut deleting = stored.deleting;
         deleting.retain(|deleting| !finish_deletion(&env, deleting));
@@ -48,14 +50,15 @@ impl Catalog {
         let mut topics = Topics::default();
         for stored_topic in stored.topics {
             name::check(&stored_topic.name)?;
-            let topic = open_topic(&env, &config, stored_topic, &mut restored)?;
+            let topic = open_topic(&env, &live.config, stored_topic, &mut restored)?;
             changing.claim(&topic.name);
             topics.put(Arc::new(topic));
         }
         warn_of_unclaimed_folders(&env, &topics)?;
         Ok(Self {
             env,
-            config,
+            at_start: config,
+            live: ArcSwap::new(Arc::new(live)),
             current: ArcSwap::new(Arc::new(topics)),
             changing: Mutex::new(changing),
             on_failure: OnceLock::new(),

@@ -10,7 +10,7 @@ use super::*;
 use crate::checkpoint::{Checkpointer, Restored};
 use crate::clock::ManualClock;
 use crate::config::Args;
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::storage::data_dir::LastEnd;
 use crate::storage::files::{FileSystem, RealFs};
 use crate::storage::state_file;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::state::StoredTopic;
 use crate::config::TopicConfig;
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::partition::Partition;
 
 /// A topic.

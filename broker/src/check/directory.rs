@@ -5,6 +5,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::catalog::configs_state::FILE_NAME as CONFIGS;
 use crate::catalog::name;
 use crate::catalog::state::{FILE_NAME as CATALOG, StoredCatalog, StoredTopic};
 use crate::checkpoint::FILE_NAME as CHECKPOINT;
@@ -25,7 +26,7 @@ use super::plan::SET_ASIDE;
 use super::state::State;
 
 /// Files with a meaning, each read elsewhere.
-const STATE_FILES: [&str; 7] = [META_FILE, CATALOG, CHECKPOINT, PRODUCER_IDS, SCRUB, CLEANER, CLOCK];
+const STATE_FILES: [&str; 8] = [META_FILE, CATALOG, CONFIGS, CHECKPOINT, PRODUCER_IDS, SCRUB, CLEANER, CLOCK];
 /// Names with a meaning of which the content does not matter.
 const MARKS: [&str; 5] = [LOCK_FILE, CLEAN_FILE, FAILED_FILE, JOURNAL, "lost+found"];
 /// Copies of `broker adopt` in the making.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::catalog::configs_state::{self, StoredConfigs};
 use crate::catalog::state::{self as catalog_state, StoredCatalog};
 use crate::checkpoint::{self, offline::StoredCheckpoint};
 use crate::cleaner::progress;
@@ -64,6 +65,8 @@ pub(super) fn read(
     };
     let clock = |path: &Path| state_file::load::<retention_clock::Line>(fs, path, retention_clock::KIND);
     reader.load(retention_clock::FILE_NAME, clock);
+    let configs = |path: &Path| state_file::load::<StoredConfigs>(fs, path, configs_state::KIND);
+    reader.load(configs_state::FILE_NAME, configs);
     let load = |path: &Path| state_file::load::<StoredCatalog>(fs, path, catalog_state::KIND);
     let (catalog, has_catalog_file) = match reader.load(catalog_state::FILE_NAME, load) {
         Loaded::Good(catalog) => (Some(catalog), true),

@@ -1,7 +1,10 @@
 //! `docs/configuration.md` has one row for every setting, and no other.
 
+use super::broker_scope::is_dynamic;
 use super::broker_table::SECTIONS;
+use super::client_metrics::CLIENT_METRICS_SETTINGS;
 use super::elsewhere::{REFUSED, WITHOUT_EFFECT};
+use super::group_config::GROUP_SETTINGS;
 use super::setting::Setting;
 use super::topic_table::{Support, TOPIC_SETTINGS, TopicSetting};
 
@@ -18,6 +21,13 @@ fn row(setting: &Setting, doc: &str) -> String {
     format!("| `{}` | {kind}{unit} | {default} | {} | {doc} |", setting.name, setting.kind.bounds())
 }
 
+fn broker_row(setting: &Setting) -> String {
+    match is_dynamic(setting.name) {
+        true => row(setting, &format!("{} *Dynamic.*", setting.doc)),
+        false => row(setting, setting.doc),
+    }
+}
+
 fn topic_row(known: &TopicSetting) -> String {
     let doc = match known.support {
         Support::Full => known.setting.doc.to_owned(),
@@ -31,9 +41,11 @@ fn topic_row(known: &TopicSetting) -> String {
 fn expected() -> Vec<String> {
     let mut rows = Vec::new();
     for section in SECTIONS {
-        rows.extend(section.settings.iter().map(|setting| row(setting, setting.doc)));
+        rows.extend(section.settings.iter().map(broker_row));
     }
     rows.extend(TOPIC_SETTINGS.iter().map(topic_row));
+    rows.extend(GROUP_SETTINGS.iter().map(|known| row(&known.setting, known.setting.doc)));
+    rows.extend(CLIENT_METRICS_SETTINGS.iter().map(|setting| row(setting, setting.doc)));
     for (name, why) in WITHOUT_EFFECT.iter().chain(REFUSED) {
         rows.push(format!("| `{name}` | {why} |"));
     }

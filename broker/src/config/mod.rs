@@ -5,18 +5,25 @@
 //! flag; nothing is checked again later.
 
 pub mod args;
+pub mod broker_scope;
 pub mod broker_table;
 mod cleaner_table;
+pub mod client_metrics;
 pub mod elsewhere;
 pub mod error;
+pub mod group_config;
 mod group_table;
 pub mod groups;
 pub mod host_port;
+mod iso_duration;
+pub mod live;
 mod nearest;
 mod network_table;
 pub mod properties;
+pub mod scope;
 pub mod setting;
 pub mod settings;
+pub mod source;
 pub mod topic;
 pub mod topic_table;
 
@@ -32,8 +39,9 @@ pub use topic::TopicConfig;
 use error::Origin;
 use groups::{CleanerSettings, GroupSettings};
 use host_port::HostPort;
+use scope::Overrides;
 use settings::Settings;
-use topic::{FlushMode, Overrides, TopicConfigError};
+use topic::{FlushMode, TopicConfigError};
 
 /// Largest configuration file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -184,6 +192,14 @@ impl Config {
             (messages, ms) => format!("after {messages} records or {ms} ms"),
         };
         format!("acknowledged records reach the disk {limits}; a crash of the machine may lose the last ones")
+    }
+
+    /// The same with what was set since the start, every value of which is allowed.
+    ///
+    /// # Errors
+    /// Two settings contradict each other.
+    pub fn with_dynamic(&self, cluster: Overrides, broker: Overrides) -> Result<Self, ConfigError> {
+        Self::from_settings(self.settings.clone().with_dynamic(cluster, broker), self.data_dir.clone())
     }
 
     fn from_settings(settings: Settings, data_dir: PathBuf) -> Result<Self, ConfigError> {

@@ -6,12 +6,18 @@ use super::broker_table;
 use super::elsewhere;
 use super::error::{ConfigError, Origin};
 use super::nearest::nearest;
+use super::scope::Overrides;
 use super::setting::{Setting, Value};
+use super::source::Source;
 
 /// Checked values of broker settings. Every name that a method takes must be in [`broker_table`].
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     given: BTreeMap<&'static str, Given>,
+    /// Set on all brokers while they run.
+    cluster: Overrides,
+    /// Set on this broker while it runs.
+    broker: Overrides,
     without_effect: Vec<String>,
 }
 
@@ -51,10 +57,29 @@ impl Settings {
         &self.without_effect
     }
 
+    /// The same with what was set since the start, every value of which is allowed.
+    #[must_use]
+    pub fn with_dynamic(self, cluster: Overrides, broker: Overrides) -> Self {
+        Self { cluster, broker, ..self }
+    }
+
+    /// The value of `name` that one source has.
+    #[must_use]
+    pub fn value_from(&self, source: Source, name: &str) -> Option<&str> {
+        match source {
+            Source::DynamicBroker => self.broker.get(name).map(String::as_str),
+            Source::DynamicDefaultBroker => self.cluster.get(name).map(String::as_str),
+            Source::StaticBroker => self.given.get(name).map(|given| given.value.as_str()),
+            Source::Default => setting(name).default,
+            Source::DynamicTopic | Source::Group | Source::ClientMetrics => None,
+        }
+    }
+
     /// The value of `name` if somebody set it.
     #[must_use]
     pub fn given(&self, name: &str) -> Option<&str> {
-        self.given.get(name).map(|given| given.value.as_str())
+        let sources = Source::OF_BROKER.into_iter().filter(|source| *source != Source::Default);
+        sources.filter_map(|source| self.value_from(source, name)).next()
     }
 
     /// The value of `name`, given or default; `None` if it has neither.

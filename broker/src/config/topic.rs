@@ -1,14 +1,11 @@
 //! The effective configuration of a topic: its own settings over the broker's over the table's defaults.
 
-use std::collections::BTreeMap;
-
 use super::nearest::nearest;
-use super::setting::Value;
+use super::scope::{Overrides, Scope};
+use super::setting::{Kind, Value};
 use super::settings::Settings;
+use super::source::Source;
 use super::topic_table::{self, Support, Synonym, TOPIC_SETTINGS, TopicSetting};
-
-/// What a topic itself sets: name to value, every name in the table and every value allowed.
-pub type Overrides = BTreeMap<String, String>;
 
 /// Checked settings of a topic, as the log and the produce path need them.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,29 +101,6 @@ pub enum TopicConfigError {
     Conflict(String),
 }
 
-/// What DescribeConfigs calls the source of a value (`DescribeConfigsResponse.ConfigSource`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Set on the topic.
-    DynamicTopic,
-    /// Set in the broker's file or command line.
-    StaticBroker,
-    /// The table's.
-    Default,
-}
-
-impl Source {
-    /// Kafka's number.
-    #[must_use]
-    pub fn code(self) -> i8 {
-        match self {
-            Self::DynamicTopic => 1,
-            Self::StaticBroker => 4,
-            Self::Default => 5,
-        }
-    }
-}
-
 impl TopicConfig {
     /// The configuration of a topic with `overrides` on this broker.
     ///
@@ -213,6 +187,30 @@ pub fn check(name: &str, value: Option<&str>) -> Result<&'static TopicSetting, T
     }
 }
 
+/// The settings of topics on this broker.
+#[derive(Debug)]
+pub struct TopicScope<'a>(pub &'a Settings);
+
+impl Scope for TopicScope<'_> {
+    type Error = TopicConfigError;
+
+    fn check(&self, name: &str, value: &str) -> Result<(), TopicConfigError> {
+        check(name, Some(value)).map(drop)
+    }
+
+    fn in_force(&self, name: &str, before: &Overrides) -> Result<(Kind, String), TopicConfigError> {
+        let found = known(name)?;
+        Ok((found.setting.kind, resolve(found, self.0, before).value))
+    }
+
+    fn not_a_list(&self, operation: &'static str, name: &str) -> TopicConfigError {
+        match known(name) {
+            Ok(found) => TopicConfigError::NotAList { operation, name: found.setting.name },
+            Err(unknown) => unknown,
+        }
+    }
+}
+
 /// A value with the setting that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contribution {
@@ -245,13 +243,11 @@ pub fn resolve(topic_setting: &TopicSetting, broker: &Settings, overrides: &Over
         synonyms.push(Contribution { name, value: value.clone(), source: Source::DynamicTopic });
         values.push((value.clone(), Source::DynamicTopic));
     }
-    let (given, unset): (Vec<&Synonym>, Vec<&Synonym>) =
-        topic_setting.synonyms.iter().partition(|synonym| broker.given(synonym.name).is_some());
-    for (synonyms_of, source) in [(given, Source::StaticBroker), (unset, Source::Default)] {
-        for synonym in synonyms_of {
-            let Some(value) = broker.value(synonym.name) else { continue };
-            let contribution = Contribution { name: synonym.name, value: value.to_owned(), source };
-            synonyms.push(contribution);
+    // By source and then by synonym, as Kafka has it: what is set now in hours is stronger than what a file says in ms.
+    for source in Source::OF_BROKER {
+        for synonym in topic_setting.synonyms {
+            let Some(value) = broker.value_from(source, synonym.name) else { continue };
+            synonyms.push(Contribution { name: synonym.name, value: value.to_owned(), source });
             values.push((converted(topic_setting, synonym, value, overrides, broker), source));
         }
     }

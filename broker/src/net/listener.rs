@@ -87,9 +87,9 @@ impl Listener {
         context: &Arc<Context>,
         connections: &mut JoinSet<()>,
     ) {
-        if self.connections_max <= connections.len() {
+        let limit = self.connections_max.min(context.catalog.live().config.connections_max);
+        if limit <= connections.len() {
             if let Line::Write { left_out } = REFUSALS.line() {
-                let limit = self.connections_max;
                 tracing::warn!(%peer, limit, left_out, "connection closed: max.connections is reached");
             }
             return;

@@ -25,9 +25,6 @@ use crate::stop::Stop;
 /// A group that is due again at once is looked at again after this time, so that a fault in it costs no processor.
 const DUE_AGAIN_MS: i64 = 10;
 
-/// Kafka's `COORDINATOR_NOT_AVAILABLE`, for parked requests whose event could not be stored: the client tries again.
-const NOT_AVAILABLE: i16 = sendlog_protocol::error_code::ErrorCode::CoordinatorNotAvailable.code();
-
 /// What the coordinator works with.
 #[derive(Debug, Clone)]
 pub struct CoordinatorParts {
@@ -378,7 +375,7 @@ impl GroupCoordinator {
             }
             let mut state = slot.lock();
             let before = state.group.offsets().bytes();
-            state.settle(&result, NOT_AVAILABLE);
+            state.settle(&result);
             let after = state.group.offsets().bytes();
             self.offsets_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
             self.tidy(&slot, &mut state);

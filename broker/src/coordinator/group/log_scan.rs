@@ -85,8 +85,9 @@ impl LogScan {
         Ok(true)
     }
 
+    /// Goes by position from batch to batch: an offset in a header is covered by no checksum, so one alone is not believed.
     fn visit_piece(&mut self, piece: &Bytes, visit: &mut impl FnMut(Bytes, Option<Bytes>)) {
-        let mut position = 0;
+        let (from, mut position) = (self.offset, 0);
         while let Ok(header) = BatchHeader::read(piece.get(position..).unwrap_or_default()) {
             let end = position.saturating_add(header.size());
             if piece.len() < end {
@@ -94,16 +95,17 @@ impl LogScan {
             }
             let batch = piece.slice(position..end);
             position = end;
-            let behind = header.next_offset().max(self.offset.saturating_add(1));
-            if let Err(error) = check_stored(&batch) {
-                self.skip(behind, &error.to_string());
-                continue;
+            match check_stored(&batch) {
+                Ok(_) => self.visit_batch(&header, &batch, visit),
+                Err(error) => self.tell(header.base_offset, &error.to_string()),
             }
-            self.offset = behind;
-            self.visit_batch(&header, &batch, visit);
+            let behind = header.next_offset();
+            if from < behind && behind <= self.end {
+                self.offset = behind;
+            }
         }
-        if position == 0 {
-            self.skip(self.offset.saturating_add(1), "no record batch is where one must be");
+        if self.offset == from {
+            self.skip(from.saturating_add(1), "no record batch with its offset is where one must be");
         }
     }
 
@@ -118,27 +120,32 @@ impl LogScan {
         }
         let records = match read_records(batch, DECOMPRESSED_BYTES_MAX) {
             Ok(records) => records,
-            Err(error) => return self.skip(self.offset, &error.to_string()),
+            Err(error) => return self.tell(header.base_offset, &error.to_string()),
         };
         for record in records {
             match record {
                 // A record without a key says nothing about any group.
                 Ok(record) => drop(record.key.map(|key| visit(key, record.value))),
-                Err(error) => return self.skip(self.offset, &error.to_string()),
+                Err(error) => return self.tell(header.base_offset, &error.to_string()),
             }
         }
     }
 
-    /// Goes on at `offset`, and says what is left out.
+    /// Goes on at `offset`, and says that something is left out.
     fn skip(&mut self, offset: i64, reason: &str) {
-        if self.told_to < self.offset {
+        self.tell(self.offset, reason);
+        self.offset = self.offset.max(offset);
+        // What follows directly is the same damage.
+        self.told_to = self.offset;
+    }
+
+    fn tell(&mut self, offset: i64, reason: &str) {
+        if self.told_to < offset {
             let (topic, index) = (self.partition.topic(), self.partition.index());
             tracing::error!(
-                %topic, index, offset = self.offset, next_offset = offset, reason,
+                %topic, index, offset, reason,
                 "records of groups cannot be read: what they said of offsets and members is lost"
             );
         }
-        self.offset = self.offset.max(offset);
-        self.told_to = self.offset;
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::error::CoordinatorError;
 use crate::catalog::{Catalog, NewTopic, Topic, TopicError};
 use crate::config::groups::OffsetsSettings;
-use crate::config::topic::Overrides;
+use crate::config::scope::Overrides;
 use crate::partition::Partition;
 
 /// Kafka's name of it.

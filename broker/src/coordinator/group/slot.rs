@@ -11,6 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sendlog_protocol::EncodedRecord;
+use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::group_records::GroupRecord;
 use sendlog_protocol::wire::EncodeError;
 use tokio::sync::oneshot;
@@ -19,9 +20,15 @@ use super::backlog::Backlog;
 use super::batch;
 use super::error::CoordinatorError;
 use super::group::Group;
+use super::offsets::OffsetChange;
 use super::record;
 use super::{Effects, Reply, Ticket};
 use crate::partition::{AckAt, AppendError, AppendResult, Appender, Partition};
+
+/// For parked requests whose event could not be stored: the client tries again.
+const NOT_AVAILABLE: ErrorCode = ErrorCode::CoordinatorNotAvailable;
+/// For those whose event is at fault itself.
+const UNKNOWN: ErrorCode = ErrorCode::UnknownServerError;
 
 /// What became of all that a group had appended.
 pub(super) type Settlement = Result<(), CoordinatorError>;
@@ -111,10 +118,14 @@ impl SlotState {
         to: Destination<'_>,
     ) -> Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError> {
         let Effects { records, replies, offsets } = effects;
-        let group_id = self.group.id();
-        let offset_records: Result<Vec<_>, EncodeError> =
-            offsets.iter().map(|change| record::encode_offset(group_id, change)).collect();
-        let (offset_records, new_records) = (offset_records?, encode_all(&records)?);
+        let encoded = self.encode(&records, &offsets);
+        let Encoded { state: new_records, offsets: offset_records } = match encoded {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                self.refuse(replies, UNKNOWN);
+                return Err(error.into());
+            }
+        };
         let is_offsets_only = records.is_empty();
         let mut state_records = self.backlog.take();
         state_records.extend(new_records);
@@ -144,6 +155,15 @@ impl SlotState {
         Ok(Some(waiting))
     }
 
+    /// Strings of requests are no longer than those of records, so an error is one of our own.
+    fn encode(&self, records: &[GroupRecord], offsets: &[OffsetChange]) -> Result<Encoded, EncodeError> {
+        let group_id = self.group.id();
+        let state: Result<_, _> = records.iter().map(GroupRecord::encode).collect();
+        let offsets: Result<_, _> =
+            offsets.iter().map(|change| record::encode_offset(group_id, change)).collect();
+        Ok(Encoded { state: state?, offsets: offsets? })
+    }
+
     /// What is known now may be told when the last batch is durable.
     fn wait_for_last(&mut self, replies: Vec<(Ticket, Reply)>) -> Option<oneshot::Receiver<Settlement>> {
         let Some(last) = self.in_flight.back_mut() else {
@@ -170,28 +190,31 @@ impl SlotState {
         answer
     }
 
-    /// The oldest batch is durable, or was refused. `refused_code` is Kafka's for the latter.
-    pub(super) fn settle(&mut self, result: &Result<(), AppendError>, refused_code: i16) {
+    /// The oldest batch is durable, or was refused.
+    pub(super) fn settle(&mut self, result: &Result<(), AppendError>) {
         let Some(oldest) = self.in_flight.pop_front() else { return };
         if oldest.has_offsets {
             self.group.offsets_mut().settle(result.is_ok());
         }
-        let mut replies = oldest.replies;
         match result {
-            Ok(()) => self.backlog.supersede(&oldest.records),
+            Ok(()) => {
+                self.backlog.supersede(&oldest.records);
+                self.deliver(oldest.replies);
+            }
             Err(_) => {
                 self.backlog.add(oldest.records);
-                replies = replies
-                    .into_iter()
-                    .map(|(ticket, reply)| (ticket, reply.refused(refused_code)))
-                    .collect();
+                self.refuse(oldest.replies, NOT_AVAILABLE);
             }
         }
-        self.deliver(replies);
         for waiter in oldest.waiters {
             // One who left does not want to know.
             let _ = waiter.send(result.clone().map_err(CoordinatorError::Append));
         }
+    }
+
+    fn refuse(&mut self, replies: Vec<(Ticket, Reply)>, code: ErrorCode) {
+        let refused = replies.into_iter().map(|(ticket, reply)| (ticket, reply.refused(code.code())));
+        self.deliver(refused.collect());
     }
 
     fn deliver(&mut self, replies: Vec<(Ticket, Reply)>) {
@@ -211,7 +234,136 @@ impl SlotState {
     }
 }
 
-/// Strings of requests are no longer than those of records, so an error is one of our own.
-fn encode_all(records: &[GroupRecord]) -> Result<Vec<EncodedRecord>, EncodeError> {
-    records.iter().map(GroupRecord::encode).collect()
+/// The records of an event.
+struct Encoded {
+    state: Vec<EncodedRecord>,
+    offsets: Vec<EncodedRecord>,
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::group_records::{GroupMetadataKey, GroupMetadataValue};
+    use sendlog_protocol::messages::JoinGroupResponse;
+    use sendlog_protocol::records::read_records;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+    use crate::coordinator::group::offsets::{Committed, TopicPartition};
+    use crate::partition::ReadRequest;
+    use crate::storage::files::IoMode;
+
+    fn record(generation: i32) -> GroupRecord {
+        let value = GroupMetadataValue { generation, ..Default::default() };
+        GroupRecord::GroupMetadata(GroupMetadataKey { group: "g".to_owned() }, Some(value))
+    }
+
+    fn offset(offset: i64) -> OffsetChange {
+        let committed = Committed {
+            offset,
+            leader_epoch: -1,
+            metadata: "".into(),
+            commit_timestamp_ms: 0,
+            expire_timestamp_ms: -1,
+            topic_id: Uuid::nil(),
+        };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        OffsetChange { partition, committed: Some(committed) }
+    }
+
+    fn effects(generation: i32, at: i64) -> Effects {
+        Effects { records: vec![record(generation)], offsets: vec![offset(at)], replies: Vec::new() }
+    }
+
+    /// Awaits what is in flight, as the coordinator does.
+    async fn settle_all(slot: &Slot) {
+        loop {
+            let Some(answer) = slot.lock().next_answer() else { return };
+            let result = answer.await.unwrap().map(drop);
+            slot.lock().settle(&result);
+        }
+    }
+
+    /// Generations and offsets in the log, in its order.
+    fn stored(partition: &Partition) -> Vec<i64> {
+        let request =
+            ReadRequest { offset: 0, max_bytes: 1 << 20, min_one_batch: true, current_leader_epoch: -1 };
+        let read = partition.read(&request, IoMode::Blocking).unwrap().unwrap();
+        let Some(slice) = read.records else { return Vec::new() };
+        let mut bytes = vec![0; slice.len()];
+        slice.read_at(0, &mut bytes).unwrap();
+        let mut rest = bytes::Bytes::from(bytes);
+        let mut found = Vec::new();
+        while !rest.is_empty() {
+            let records = read_records(&rest, 1 << 20).unwrap();
+            let size = records.header().size();
+            for record in records.map(Result::unwrap) {
+                found.push(match GroupRecord::decode(record.key.unwrap(), record.value).unwrap() {
+                    Some(GroupRecord::GroupMetadata(_, Some(value))) => i64::from(value.generation),
+                    Some(GroupRecord::OffsetCommit(_, Some(value))) => value.offset,
+                    other => panic!("{other:?}"),
+                });
+            }
+            rest = rest.slice(size..);
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn what_a_full_disk_refused_is_stored_with_the_next_event_but_for_offsets() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        let partition = fixture.context.catalog.partition("t", 0).unwrap();
+        let (full, threads) = fixture.full_appender();
+        let roomy = &fixture.context.appender;
+        let to = |appender| Destination { appender, partition: &partition, now_ms: 1 };
+        let slot = Slot::new(Group::new("g".into()));
+        let parked = slot.lock().park(Ticket(7));
+
+        let mut refused = effects(1, 100);
+        let join = JoinGroupResponse { member_id: "m".to_owned(), generation_id: 1, ..Default::default() };
+        refused.replies.push((Ticket(7), Reply::Join(join)));
+        let waiting = slot.lock().store(refused, to(&full)).unwrap().unwrap();
+        // One that changes nothing waits for the one before, and shares its fate.
+        let behind = slot.lock().store(Effects::default(), to(roomy)).unwrap().unwrap();
+        settle_all(&slot).await;
+        assert!(matches!(waiting.await.unwrap(), Err(CoordinatorError::Append(AppendError::Full(_)))));
+        assert!(behind.await.unwrap().is_err());
+        let Reply::Join(answer) = parked.await.unwrap() else { panic!("a join is answered as one") };
+        assert_eq!((answer.error_code, answer.member_id.as_str()), (NOT_AVAILABLE.code(), "m"));
+        assert_eq!(answer.generation_id, -1);
+        assert!(stored(&partition).is_empty());
+        assert!(slot.lock().group.offsets().is_empty());
+
+        // Even an event that changes nothing brings the log up to what it tells.
+        let waiting = slot.lock().store(Effects::default(), to(roomy)).unwrap().unwrap();
+        settle_all(&slot).await;
+        assert!(waiting.await.unwrap().is_ok());
+        assert_eq!(stored(&partition), [1]);
+        assert!(slot.lock().store(Effects::default(), to(roomy)).unwrap().is_none());
+        threads.finish();
+    }
+
+    #[tokio::test]
+    async fn a_refused_event_does_not_come_back_over_a_later_one() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        let partition = fixture.context.catalog.partition("t", 0).unwrap();
+        let (full, threads) = fixture.full_appender();
+        let roomy = &fixture.context.appender;
+        let to = |appender| Destination { appender, partition: &partition, now_ms: 1 };
+        let slot = Slot::new(Group::new("g".into()));
+        let first = slot.lock().store(effects(1, 100), to(&full)).unwrap().unwrap();
+        let second = slot.lock().store(effects(2, 200), to(roomy)).unwrap().unwrap();
+        settle_all(&slot).await;
+        assert!(first.await.unwrap().is_err());
+        assert!(second.await.unwrap().is_ok());
+        assert!(
+            slot.lock().store(Effects::default(), to(roomy)).unwrap().is_none(),
+            "nothing is left to store"
+        );
+        assert_eq!(stored(&partition), [2, 200]);
+        assert_eq!(slot.lock().group.offsets().get("t", 0).unwrap().offset, 200);
+        threads.finish();
+    }
 }
