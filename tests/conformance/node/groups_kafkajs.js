@@ -2,6 +2,7 @@
 
 import kafkajs from 'kafkajs'
 import { createRequire } from 'node:module'
+import { setTimeout as pause } from 'node:timers/promises'
 import { bootstrap, eventually, isTrue } from './checks.js'
 import { main } from './groups.js'
 
@@ -23,7 +24,16 @@ async function join (member, { group, topics, manual, session }) {
   const parts = assignment => Object.entries(assignment).flatMap(([topic, numbers]) => numbers.map(n => `${topic}:${n}`))
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => member.given(parts(payload.memberAssignment)))
   await consumer.connect()
-  await consumer.subscribe({ topics, fromBeginning: true })
+  for (;;) {
+    try {
+      await consumer.subscribe({ topics, fromBeginning: true })
+      break
+    } catch (error) {
+      // It does not subscribe to what is not there.
+      isTrue(error.type === 'UNKNOWN_TOPIC_OR_PARTITION', `subscribing: ${error}`)
+      await pause(100)
+    }
+  }
   await consumer.run({
     autoCommit: !manual,
     eachMessage: async ({ topic, partition, message }) => member.received(topic, partition, message.offset, message.value)
