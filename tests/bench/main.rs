@@ -15,6 +15,7 @@ mod batch;
 mod bench;
 mod connection;
 mod contender;
+mod flexible;
 mod floor;
 mod load;
 mod machine;

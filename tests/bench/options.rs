@@ -89,6 +89,8 @@ pub enum Scenario {
     Topics,
     /// 10,000 partitions by one request: creation, memory, Metadata answers, restart.
     Metadata,
+    /// 1,000 groups that commit offsets; rebalances of 100 members.
+    Groups,
 }
 
 impl Options {

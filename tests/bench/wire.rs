@@ -107,6 +107,12 @@ impl<'a> FrameReader<'a> {
         Ok(usize::try_from(self.i32()?).unwrap_or(0))
     }
 
+    /// A byte string; null reads as empty.
+    pub fn bytes(&mut self) -> io::Result<&'a [u8]> {
+        let len = self.count()?;
+        self.take(len)
+    }
+
     /// A string; null reads as empty.
     pub fn string(&mut self) -> io::Result<&'a str> {
         let len = usize::try_from(self.i16()?).unwrap_or(0);

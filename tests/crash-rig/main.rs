@@ -23,7 +23,7 @@ mod privacy;
 /// Trials of the control, for each workload that it has.
 const CONTROL_TRIALS: usize = 20;
 /// Workloads of the control.
-const CONTROL: [&str; 2] = ["steady", "small"];
+const CONTROL: [&str; 3] = ["steady", "small", "offsets"];
 
 fn main() -> ExitCode {
     let options = Options::parse();

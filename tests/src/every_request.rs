@@ -15,6 +15,8 @@ pub struct AnyRequest {
     pub key: ApiKey,
     /// Fields of the body.
     pub schema: &'static Schema,
+    /// Fields of the answer's body.
+    pub answer_schema: &'static Schema,
     /// A request frame with default values, by version and correlation id. Produce asks for an answer.
     pub default_frame: fn(i16, i32) -> Result<Bytes, EncodeError>,
     /// Decodes an answer's body in a version.
@@ -27,6 +29,7 @@ macro_rules! requests {
         pub const ALL: &[AnyRequest] = &[$(AnyRequest {
             key: <messages::$request as Request>::KEY,
             schema: <messages::$request as Message>::SCHEMA,
+            answer_schema: <<messages::$request as Request>::Response as Message>::SCHEMA,
             default_frame: |version, correlation_id| {
                 #[allow(clippy::needless_update, reason = "only some name a field")]
                 let request = messages::$request { $($field: $value,)? ..messages::$request::default() };

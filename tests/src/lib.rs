@@ -15,6 +15,7 @@ pub mod crash_rig;
 pub mod damaged_directory;
 pub mod data_check;
 pub mod data_files;
+pub mod differential;
 pub mod embedded;
 pub mod every_request;
 pub mod fake_clock;

@@ -1,10 +1,11 @@
 //! Committing and fetching offsets, as scenarios do it.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use sendlog_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetFetchRequest,
-    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+    ListGroupsRequest, OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 
 use crate::kafka::Kafka;
@@ -13,6 +14,8 @@ use crate::kafka::Kafka;
 pub const LOADING: i16 = 14;
 /// Version in which scenarios commit: the last one with topic names.
 const COMMIT_VERSION: i16 = 9;
+/// Version in which scenarios list groups.
+const LIST_VERSION: i16 = 5;
 /// Version in which scenarios fetch offsets: the last one with topic names.
 const FETCH_VERSION: i16 = 9;
 
@@ -96,5 +99,37 @@ impl Kafka {
                 Err(code) => panic!("{group}: error {code}"),
             }
         }
+    }
+
+    /// All committed offsets by group, topic and partition.
+    ///
+    /// # Panics
+    /// When there is an error other than that the broker is loading its groups.
+    pub fn all_offsets(&mut self) -> BTreeMap<(String, String, i32), i64> {
+        let listed = loop {
+            let listed = self.ask(LIST_VERSION, &ListGroupsRequest::default());
+            match listed.error_code {
+                0 => break listed.groups,
+                LOADING => std::thread::yield_now(),
+                code => panic!("no list of groups: error {code}"),
+            }
+        };
+        let groups = listed.into_iter().map(|group| OffsetFetchRequestGroup {
+            group_id: group.group_id,
+            topics: None,
+            ..Default::default()
+        });
+        let request = OffsetFetchRequest { groups: groups.collect(), ..Default::default() };
+        let mut found = BTreeMap::new();
+        for group in self.ask(FETCH_VERSION, &request).groups {
+            assert_eq!(group.error_code, 0, "{}", group.group_id);
+            for topic in group.topics {
+                for one in topic.partitions {
+                    let key = (group.group_id.clone(), topic.name.clone(), one.partition_index);
+                    found.insert(key, one.committed_offset);
+                }
+            }
+        }
+        found
     }
 }

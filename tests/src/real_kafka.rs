@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::workshop;
 
 /// The version of Kafka and its tools.
-pub const VERSION: &str = "4.3.1";
+pub const VERSION: &str = "4.4.0";
 
 /// Ends a tool that hangs.
 const TOOL_LIMIT: Duration = Duration::from_secs(180);
@@ -38,9 +38,11 @@ impl KafkaJars {
         Ok(Self { jars, classes })
     }
 
-    fn java(&self, main: &str) -> Command {
+    /// The command that runs a class of Kafka's or of our programs.
+    pub fn java(&self, main: &str) -> Command {
         let mut command = Command::new("java");
-        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+        command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp"]);
         command.arg(format!("{}:{}", self.classes.display(), self.jars.join("*").display())).arg(main);
         command
     }
@@ -50,8 +52,16 @@ impl KafkaJars {
     /// # Errors
     /// With all output if it fails.
     pub fn data(&self, bootstrap: &str, commands: &[&str]) -> Result<String, String> {
-        let mut command = self.java("KafkaData");
-        command.arg(bootstrap).args(commands);
+        self.run("KafkaData", &[&[bootstrap], commands].concat())
+    }
+
+    /// Runs a class of our programs to its end; what it prints.
+    ///
+    /// # Errors
+    /// With all output if it fails.
+    pub fn run(&self, main: &str, arguments: &[&str]) -> Result<String, String> {
+        let mut command = self.java(main);
+        command.args(arguments);
         run(&mut command)
     }
 }
@@ -71,6 +81,14 @@ impl RealKafka {
     /// # Errors
     /// With what the storage tool says.
     pub fn format(jars: &KafkaJars) -> Result<Self, String> {
+        Self::format_with(jars, &["log.retention.ms=-1"])
+    }
+
+    /// As [`format`](Self::format), with further settings, each `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// With what the storage tool says.
+    pub fn format_with(jars: &KafkaJars, settings: &[&str]) -> Result<Self, String> {
         let dir = TempDir::with_prefix("kafka-").map_err(|error| error.to_string())?;
         let [port, controller_port] = free_ports()?;
         let log_dir = dir.path().join("logs");
@@ -82,8 +100,10 @@ impl RealKafka {
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.num.partitions=1\n\
              transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
-             log.cleaner.backoff.ms=100\nlog.retention.ms=-1\n",
-            log_dir.display()
+             share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.num.partitions=1\n\
+             share.coordinator.state.topic.min.isr=1\nlog.cleaner.backoff.ms=100\n{}\n",
+            log_dir.display(),
+            settings.join("\n")
         );
         let kafka = Self { jars: jars.clone(), bootstrap: format!("127.0.0.1:{port}"), process: None, dir };
         fs::write(kafka.properties(), properties).map_err(|error| error.to_string())?;
@@ -95,6 +115,11 @@ impl RealKafka {
 
     fn properties(&self) -> PathBuf {
         self.dir.path().join("server.properties")
+    }
+
+    /// Where it listens, as clients take it.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
     }
 
     /// Its log directory.
@@ -111,6 +136,15 @@ impl RealKafka {
         command.arg(self.properties());
         self.process = Some(Process::spawn(&mut command).map_err(|error| error.to_string())?);
         Ok(())
+    }
+
+    /// Starts it and waits until it answers, for what does not wait by itself.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn start_and_wait(&mut self) -> Result<(), String> {
+        self.start()?;
+        self.data(&["ready"]).map(drop)
     }
 
     /// Runs `KafkaData` against it; what it prints.

@@ -2,6 +2,7 @@
 //!
 //! A group is deleted, with its offsets, when that is on disk.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -21,7 +22,9 @@ pub(super) async fn handle(
     request: DeleteGroupsRequest,
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
-    for group_id in request.groups_names {
+    let mut seen = HashSet::new();
+    // A group that is named twice is answered for once.
+    for group_id in request.groups_names.into_iter().filter(|group_id| seen.insert(group_id.clone())) {
         let deleted = context.groups.run(&group_id, Meet::Existing, |group, _env, fx| group.delete(fx)).await;
         let result = deleted.map_err(|failure| error::of_coordinator(&failure)).flatten();
         let error_code = result.err().unwrap_or(ErrorCode::None).code();

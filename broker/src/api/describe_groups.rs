@@ -9,7 +9,7 @@ use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup};
 
 use super::{Context, Session, error};
-use crate::coordinator::group::{Group, Kind, Meet};
+use crate::coordinator::group::{CoordinatorError, Group, Kind, Meet};
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=6;
@@ -33,11 +33,20 @@ pub(super) async fn handle(
     for group_id in request.groups {
         let described =
             context.groups.run(&group_id, Meet::Existing, |group, _env, _fx| describe(group)).await;
-        let described = described.map_err(|failure| (error::of_coordinator(&failure), failure.to_string()));
-        groups.push(match described.flatten() {
-            Ok(group) => DescribedGroup { group_id, authorized_operations: operations, ..group },
-            Err((code, message)) => refused(version, group_id, code, message),
+        let described = described.map_err(|failure| match failure {
+            CoordinatorError::UnknownGroup => {
+                (ErrorCode::GroupIdNotFound, format!("Group {group_id} not found."))
+            }
+            failure => (error::of_coordinator(&failure), failure.to_string()),
         });
+        let mut group = match described.flatten() {
+            Ok(group) => DescribedGroup { group_id, ..group },
+            Err((code, message)) => refused(version, group_id, code, message),
+        };
+        if group.error_code == ErrorCode::None.code() {
+            group.authorized_operations = operations;
+        }
+        groups.push(group);
     }
     DescribeGroupsResponse { groups, ..Default::default() }
 }

@@ -121,7 +121,6 @@ macro_rules! serve {
 }
 
 /// The same for APIs that want to know who calls.
-#[expect(unused_macros, reason = "the APIs of members follow")]
 macro_rules! serve_caller {
     ($context:expr, $session:expr, $incoming:expr, $handler:ident) => {{
         let request = $incoming.decode()?;
@@ -148,6 +147,10 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::OffsetCommit => serve!(context, session, incoming, offset_commit),
         ApiKey::OffsetFetch => serve!(context, session, incoming, offset_fetch),
         ApiKey::FindCoordinator => serve!(context, session, incoming, find_coordinator),
+        ApiKey::JoinGroup => serve_caller!(context, session, incoming, join_group),
+        ApiKey::Heartbeat => serve!(context, session, incoming, heartbeat),
+        ApiKey::LeaveGroup => serve!(context, session, incoming, leave_group),
+        ApiKey::SyncGroup => serve!(context, session, incoming, sync_group),
         ApiKey::DescribeGroups => serve!(context, session, incoming, describe_groups),
         ApiKey::ListGroups => serve!(context, session, incoming, list_groups),
         ApiKey::CreateTopics => serve!(context, session, incoming, create_topics),

@@ -39,6 +39,8 @@ pub(super) async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let found = find(context, version, request.key_type).await;
+    // Kafka's words for success.
+    let success = if FIRST_WITH_LIST <= version { "" } else { "NONE" };
     let describe = |key: String| {
         let is_well_formed = request.key_type != SHARE || is_share_key(&key);
         match &found {
@@ -48,9 +50,10 @@ pub(super) async fn handle(
                 host: session.advertised_host.clone(),
                 port: i32::from(session.advertised_port),
                 error_code: ErrorCode::None.code(),
-                error_message: None,
+                error_message: Some(success.to_owned()),
             },
-            Ok(()) => refused(key, ErrorCode::InvalidRequest, "the key is not GROUP:TOPIC-ID:PARTITION"),
+            // Without words, as Kafka's.
+            Ok(()) => refused(key, ErrorCode::InvalidRequest, ""),
             Err(refusal) => refused(key, refusal.code, refusal.message),
         }
     };

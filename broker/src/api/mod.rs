@@ -24,8 +24,11 @@ mod dispatch;
 mod error;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod log_limit;
@@ -38,6 +41,7 @@ mod placement;
 mod produce;
 mod refusal;
 mod session;
+mod sync_group;
 #[cfg(test)]
 pub(crate) mod testing;
 

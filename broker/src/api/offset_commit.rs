@@ -64,6 +64,8 @@ pub(super) async fn handle(
         let committed = committed.await.map_err(|failure| error::of_coordinator(&failure));
         put_results(&mut outcomes, committed.flatten());
     }
+    // A topic without partitions is not answered for.
+    outcomes.retain(|topic| !topic.partitions.is_empty());
     OffsetCommitResponse { topics: outcomes.into_iter().map(respond).collect(), ..Default::default() }
 }
 

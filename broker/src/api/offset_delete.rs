@@ -30,7 +30,9 @@ pub(super) async fn handle(
     }
     let deleted = context.groups.run(&request.group_id, Meet::Existing, |group, _env, fx| {
         group.check_offset_delete()?;
-        let topics = request.topics.iter().map(|topic| delete(&context.catalog, group, topic, fx));
+        // A topic without partitions is not answered for.
+        let topics = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
+        let topics = topics.map(|topic| delete(&context.catalog, group, topic, fx));
         Ok(topics.collect())
     });
     match deleted.await.map_err(|failure| error::of_coordinator(&failure)).flatten() {

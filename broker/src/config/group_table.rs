@@ -83,6 +83,14 @@ pub(super) const GROUPS: &[Setting] = &[
         "Groups of all kinds. A further one is refused with POLICY_VIOLATION.",
     ),
     row(
+        "sendlog.group.members.bytes.max",
+        long(65_536, INT_MAX),
+        Some("16777216"),
+        "bytes",
+        "Memory that the members of one classic group may take, with their metadata and assignments. A member that \
+         finds no room is answered GROUP_MAX_SIZE_REACHED.",
+    ),
+    row(
         "sendlog.group.offsets.bytes.max",
         long(0, LONG_MAX),
         Some("536870912"),

@@ -35,6 +35,8 @@ pub struct ClassicGroupSettings {
     pub initial_rebalance_delay_ms: i32,
     /// `group.max.size`.
     pub size_max: usize,
+    /// `sendlog.group.members.bytes.max`.
+    pub members_bytes_max: usize,
 }
 
 /// Offsets of groups.
@@ -186,6 +188,7 @@ fn classic(settings: &Settings) -> Result<ClassicGroupSettings, ConfigError> {
         session_timeout_ms_max: settings.number("group.max.session.timeout.ms"),
         initial_rebalance_delay_ms: settings.number("group.initial.rebalance.delay.ms"),
         size_max: settings.number("group.max.size"),
+        members_bytes_max: settings.number("sendlog.group.members.bytes.max"),
     };
     if read.session_timeout_ms_max < read.session_timeout_ms_min {
         let (min, max) = (read.session_timeout_ms_min, read.session_timeout_ms_max);

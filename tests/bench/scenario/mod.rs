@@ -10,6 +10,7 @@ mod connections;
 mod durability;
 mod end_to_end;
 mod fetch;
+mod groups;
 mod journal;
 mod latency;
 mod loops;
@@ -22,7 +23,7 @@ mod restart;
 mod topics;
 
 /// All, in the order in which `all` runs them.
-pub const ORDER: [Scenario; 13] = [
+pub const ORDER: [Scenario; 14] = [
     Scenario::Ready,
     Scenario::Fetch,
     Scenario::Produce,
@@ -36,6 +37,7 @@ pub const ORDER: [Scenario; 13] = [
     Scenario::Restart,
     Scenario::Topics,
     Scenario::Metadata,
+    Scenario::Groups,
 ];
 
 /// Runs one scenario.
@@ -55,6 +57,7 @@ pub fn run(scenario: Scenario, bench: &Bench) -> io::Result<Vec<Case>> {
         Scenario::Restart => restart::run(bench),
         Scenario::Topics => topics::run(bench),
         Scenario::Metadata => metadata::run(bench),
+        Scenario::Groups => groups::run(bench),
     }
 }
 

@@ -65,6 +65,7 @@ public final class KafkaData {
     private void run(List<String> command) throws Exception {
         List<String> arguments = List.copyOf(command.subList(1, command.size()));
         switch (command.get(0)) {
+            case "ready" -> admin.describeCluster().nodes().get();
             case "create" -> create();
             case "topics" -> plainTopics(arguments);
             case "write" -> write(Integer.parseInt(arguments.get(0)));

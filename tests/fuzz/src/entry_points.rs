@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use sendlog_broker::checkpoint::Checkpointer;
+use sendlog_broker::coordinator::group::testing as group_testing;
 use sendlog_broker::producer_ids::ProducerIds;
 use sendlog_broker::storage::data_dir::{DataDir, LastEnd};
 use sendlog_broker::storage::error::ReadError;
@@ -52,6 +53,7 @@ pub const ENTRY_POINTS: &[EntryPoint] = &[
     EntryPoint { name: "index", run: index },
     EntryPoint { name: "journal", run: journal },
     EntryPoint { name: "recovery", run: recovery },
+    EntryPoint { name: "groups", run: groups },
 ];
 
 /// Frames as they arrive, in pieces of a size that the first byte gives.
@@ -303,6 +305,23 @@ pub fn journal(data: &[u8]) {
     let [flags, bytes @ ..] = data else { return };
     let dir = tempfile::tempdir().expect("a temporary folder");
     testing::load_journal(dir.path(), bytes, flags & 1 == 1, flags & 2 == 2);
+}
+
+/// Records of `__consumer_offsets`, one after the other: the lengths of key and value, 16 bits each, then both. A length of
+/// 0xffff is a tombstone.
+pub fn groups(data: &[u8]) {
+    let mut rest = Bytes::copy_from_slice(data);
+    let mut records = Vec::new();
+    while let [k0, k1, v0, v1, ..] = rest[..] {
+        let (key, value) = (u16::from_be_bytes([k0, k1]), u16::from_be_bytes([v0, v1]));
+        let mut body = rest.split_off(4);
+        let key = body.split_to(usize::from(key).min(body.len()));
+        let value = (value != u16::MAX).then(|| body.split_to(usize::from(value).min(body.len())));
+        records.push((key, value));
+        rest = body;
+    }
+    let count = records.len();
+    assert!(group_testing::replay(records) <= count, "groups that nobody wrote of");
 }
 
 /// A partition folder after a crash: the bytes are the segments and their indexes. The first byte says what is put right,

@@ -46,4 +46,8 @@ pub enum Mark {
     RecordsUnwanted(Place, i64),
     /// It was answered that they are.
     RecordsGone(Place, i64),
+    /// A group's offset was sent. Later ones are larger.
+    OffsetSent(Arc<str>, Place, i64),
+    /// It was answered that it is committed, or it was read.
+    OffsetCommitted(Arc<str>, Place, i64),
 }

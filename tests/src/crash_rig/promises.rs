@@ -14,6 +14,17 @@ use crate::batches;
 pub struct Promises {
     /// Every topic that anybody ever asked for.
     pub topics: BTreeMap<Arc<str>, TopicPromise>,
+    /// Every offset that a group has sent, by group and partition.
+    pub offsets: BTreeMap<(Arc<str>, Place), OffsetPromise>,
+}
+
+/// What is known of a group's offset. It never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OffsetPromise {
+    /// The last one that was sent.
+    pub sent: i64,
+    /// The last one that was acknowledged, or read.
+    pub committed: i64,
 }
 
 /// What is known of a topic.
@@ -96,6 +107,14 @@ impl Promises {
                 let log = self.log_mut(place);
                 log.start_min = log.start_min.max(*start);
             }
+            Mark::OffsetSent(group, place, offset) => {
+                let promise = self.offset_mut(group, place);
+                promise.sent = promise.sent.max(*offset);
+            }
+            Mark::OffsetCommitted(group, place, offset) => {
+                let promise = self.offset_mut(group, place);
+                promise.committed = promise.committed.max(*offset);
+            }
         }
     }
 
@@ -127,6 +146,10 @@ impl Promises {
     /// When nobody ever asked for its topic.
     pub fn log(&self, place: &Place) -> &LogPromise {
         &self.topics[&place.topic].logs[index(place)]
+    }
+
+    fn offset_mut(&mut self, group: &Arc<str>, place: &Place) -> &mut OffsetPromise {
+        self.offsets.entry((Arc::clone(group), place.clone())).or_default()
     }
 
     fn topic(&mut self, name: &Arc<str>) -> &mut TopicPromise {

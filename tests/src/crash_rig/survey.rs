@@ -20,6 +20,8 @@ const CORRUPT_MESSAGE: i16 = 2;
 pub struct Survey {
     /// Topics by name.
     pub topics: BTreeMap<String, FoundTopic>,
+    /// Committed offsets by group, topic and partition.
+    pub offsets: BTreeMap<(String, String, i32), i64>,
 }
 
 /// A topic.
@@ -51,7 +53,8 @@ impl Survey {
     /// When the broker ends, or answers a fetch with an error that is not about damage.
     pub fn of(kafka: &mut Kafka) -> io::Result<Self> {
         let mut topics = BTreeMap::new();
-        for topic in kafka.all_topics() {
+        // What is in the broker's own topics is asked for as what it means.
+        for topic in kafka.all_topics().into_iter().filter(|topic| !topic.is_internal) {
             let name = topic.name.unwrap_or_default();
             let mut logs = Vec::new();
             for partition in 0..i32::try_from(topic.partitions.len()).map_err(io::Error::other)? {
@@ -59,7 +62,7 @@ impl Survey {
             }
             topics.insert(name, FoundTopic { id: topic.topic_id, logs });
         }
-        Ok(Self { topics })
+        Ok(Self { topics, offsets: kafka.all_offsets() })
     }
 
     /// How many ranges are set aside.

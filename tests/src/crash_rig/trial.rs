@@ -178,6 +178,10 @@ fn reads(survey: &Survey) -> Vec<Mark> {
             reads.extend(log.batches.iter().map(|batch| Mark::Read(place.clone(), batch.clone())));
         }
     }
+    for ((group, topic, partition), offset) in &survey.offsets {
+        let place = Place { topic: topic.as_str().into(), partition: *partition };
+        reads.push(Mark::OffsetCommitted(group.as_str().into(), place, *offset));
+    }
     reads
 }
 

@@ -79,7 +79,26 @@ pub fn judge(promises: &Promises, survey: &Survey) -> Vec<Breach> {
     for name in survey.topics.keys().filter(|name| !promises.topics.contains_key(name.as_str())) {
         breaches.push(Breach::new(BreachKind::Topic, format!("{name}: nobody asked for it")));
     }
+    judge_offsets(promises, survey, &mut breaches);
     breaches
+}
+
+/// What a group has committed is there, or something that it sent after it.
+fn judge_offsets(promises: &Promises, survey: &Survey, breaches: &mut Vec<Breach>) {
+    let mut unknown = survey.offsets.clone();
+    for ((group, place), promise) in &promises.offsets {
+        let key = (group.to_string(), place.topic.to_string(), place.partition);
+        let found = unknown.remove(&key).unwrap_or(0);
+        let kind = match found {
+            _ if found < promise.committed => BreachKind::Lost,
+            _ if promise.sent < found => BreachKind::Invented,
+            _ => continue,
+        };
+        breaches.push(Breach::new(kind, format!("{group} is at {found} of {place:?}, owed {promise:?}")));
+    }
+    for (key, offset) in unknown {
+        breaches.push(Breach::new(BreachKind::Invented, format!("nobody committed {offset} as {key:?}")));
+    }
 }
 
 struct Judging<'a> {
@@ -229,7 +248,8 @@ mod tests {
 
     fn survey(start: i64, end: i64, batches: &[Bytes]) -> Survey {
         let log = FoundLog { start, end, batches: batches.to_vec(), holes: Vec::new() };
-        Survey { topics: [("t".to_owned(), FoundTopic { id: ID, logs: vec![log] })].into() }
+        let topics = [("t".to_owned(), FoundTopic { id: ID, logs: vec![log] })].into();
+        Survey { topics, ..Survey::default() }
     }
 
     fn kinds(promises: &Promises, survey: &Survey) -> Vec<BreachKind> {
@@ -274,6 +294,28 @@ mod tests {
         let mut other = survey(0, 2, &all);
         other.topics.insert("other".to_owned(), other.topics["t"].clone());
         assert_eq!(kinds(&plain, &other), [BreachKind::Topic]);
+    }
+
+    #[test]
+    fn offsets_never_go_back() {
+        let found = |offset: i64| {
+            let offsets = [(("g".to_owned(), "t".to_owned(), 0), offset)].into();
+            Survey { offsets, ..Survey::default() }
+        };
+        let group: Arc<str> = Arc::from("g");
+        let mut promises = Promises::default();
+        promises.learn(&[
+            Mark::OffsetSent(Arc::clone(&group), place(), 5),
+            Mark::OffsetCommitted(Arc::clone(&group), place(), 5),
+            Mark::OffsetSent(group, place(), 7),
+        ]);
+        for offset in 5..=7 {
+            assert_eq!(kinds(&promises, &found(offset)), []);
+        }
+        assert_eq!(kinds(&promises, &found(4)), [BreachKind::Lost]);
+        assert_eq!(kinds(&promises, &found(8)), [BreachKind::Invented]);
+        assert_eq!(kinds(&promises, &Survey::default()), [BreachKind::Lost]);
+        assert_eq!(kinds(&Promises::default(), &found(1)), [BreachKind::Invented]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::mark::{Keeping, Mark, Place};
 use super::recorder::Disk;
 use crate::kafka::{Fetched, Kafka, Produce, ProduceFailure, Producer, error_name};
+use crate::offsets::LOADING;
 
 /// Asks ListOffsets for the log start.
 const EARLIEST: i64 = -2;
@@ -93,6 +94,28 @@ impl Witness {
         self.disk.mark(Mark::RecordsUnwanted(place.clone(), before));
         let start = self.kafka.try_delete_records(topic, before)?;
         self.disk.mark(Mark::RecordsGone(place, start));
+        Ok(())
+    }
+
+    /// Commits a group's offset of a partition.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Panics
+    /// When the broker refuses, other than because it is loading its groups.
+    pub fn commit(&mut self, group: &Arc<str>, place: &Place, offset: i64) -> Result<(), Gone> {
+        self.disk.mark(Mark::OffsetSent(Arc::clone(group), place.clone(), offset));
+        loop {
+            match self.kafka.try_commit(group, &place.topic, place.partition, offset)? {
+                0 => break,
+                LOADING => std::thread::yield_now(),
+                code => panic!("{group} {place:?}: {}", error_name(code)),
+            }
+        }
+        self.disk.mark(Mark::OffsetCommitted(Arc::clone(group), place.clone(), offset));
+        // Nobody counts when nobody is going to be killed.
+        let _ = self.acked.send(());
         Ok(())
     }
 

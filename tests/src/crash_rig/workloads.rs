@@ -8,7 +8,7 @@ use super::workload::{Client, Workload, places, strict};
 
 /// All of them.
 pub const ALL: &[Workload] =
-    &[STEADY, SMALL, LARGE, ROLLS, TOPICS, IDEMPOTENT, CHECKPOINTS, RETENTION, RELAXED];
+    &[STEADY, SMALL, LARGE, ROLLS, TOPICS, IDEMPOTENT, CHECKPOINTS, RETENTION, RELAXED, OFFSETS];
 
 const STEADY: Workload = Workload {
     name: "steady",
@@ -255,5 +255,40 @@ const RELAXED: Workload = Workload {
             })
         };
         stage.run(&all[1..], (0..3).map(produce).collect())
+    },
+};
+
+const OFFSETS: Workload = Workload {
+    name: "offsets",
+    about: "groups that commit the offsets of two partitions, beside a producer",
+    settings: &[
+        "offsets.topic.num.partitions=2",
+        "offsets.topic.segment.bytes=4096",
+        "sendlog.checkpoint.interval.ms=150",
+    ],
+    acks_until_kill: 90,
+    run: |stage| {
+        let topic = stage.witness().topic("offsets", strict(2), &[])?;
+        let places = places(&topic, 2);
+        let commit = |client: usize| -> Client<'_> {
+            let places = &places;
+            Box::new(move |mut witness| {
+                let group: Arc<str> = format!("session {} group {client}", stage.session).into();
+                for offset in 1..=25 {
+                    witness.commit(&group, &places[offset % 2], i64::try_from(offset).unwrap_or(0))?;
+                }
+                Ok(())
+            })
+        };
+        let produce: Client<'_> = {
+            let (place, mut source) = (&places[0], stage.source(9, None));
+            Box::new(move |mut witness| {
+                for _ in 0..20 {
+                    witness.send(place, source.batch(2, 700), 2)?;
+                }
+                witness.settle(0)
+            })
+        };
+        stage.run(&places[..1], (0..4).map(commit).chain([produce]).collect())
     },
 };

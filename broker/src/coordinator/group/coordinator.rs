@@ -330,14 +330,9 @@ impl GroupCoordinator {
     }
 
     /// Takes over the groups of a partition that was read. Nobody reaches them before they are all there.
-    pub(super) fn take_over(
-        self: &Arc<Self>,
-        opened: &Opened,
-        index: usize,
-        groups: impl Iterator<Item = Group>,
-    ) {
+    pub(super) fn take_over(self: &Arc<Self>, opened: &Opened, index: usize, groups: Vec<Group>) {
         let Some(partition) = opened.partitions().nth(index) else { return };
-        let slots: Vec<Arc<Slot>> = groups.map(|group| Arc::new(Slot::new(group))).collect();
+        let slots: Vec<Arc<Slot>> = groups.into_iter().map(|group| Arc::new(Slot::new(group))).collect();
         for slot in &slots {
             let mut state = slot.lock();
             self.offsets_bytes.fetch_add(state.group.offsets().bytes(), Ordering::Relaxed);

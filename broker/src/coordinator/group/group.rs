@@ -31,7 +31,7 @@ pub enum Kind {
     /// Offsets only, or nothing at all: nobody is a member.
     Simple,
     /// Of the classic protocol.
-    Classic(ClassicGroup),
+    Classic(Box<ClassicGroup>),
     /// Of the consumer protocol (KIP-848).
     Consumer(ConsumerGroup),
     /// A share group (KIP-932).
@@ -130,7 +130,10 @@ impl Group {
     pub fn on_deadline(&mut self, env: &Env<'_>, fx: &mut Effects) {
         match &mut self.kind {
             Kind::Simple => {}
-            Kind::Classic(group) => group.on_deadline(env, fx),
+            Kind::Classic(group) => {
+                group.on_deadline(env, fx);
+                self.drop_blank();
+            }
             Kind::Consumer(group) => group.on_deadline(env, fx),
             Kind::Share(group) => group.on_deadline(env, fx),
         }

@@ -20,7 +20,7 @@ const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Groups of one partition, as its log tells them.
 #[derive(Debug, Default)]
-struct Replayed {
+pub(super) struct Replayed {
     groups: HashMap<Arc<str>, Group>,
     records: u64,
     unknown: u64,
@@ -36,7 +36,7 @@ impl GroupCoordinator {
             let Some(replayed) = self.replay(&mut LogScan::new(partition)) else { return };
             groups += replayed.groups.len();
             records += replayed.records;
-            self.take_over(&opened, index, replayed.groups.into_values());
+            self.take_over(&opened, index, replayed.into_groups());
         }
         if 0 < records {
             let elapsed_ms = started.elapsed().as_millis();
@@ -71,7 +71,13 @@ impl GroupCoordinator {
 }
 
 impl Replayed {
-    fn take(&mut self, key: Bytes, value: Option<Bytes>) {
+    /// The groups.
+    pub(super) fn into_groups(self) -> Vec<Group> {
+        self.groups.into_values().collect()
+    }
+
+    /// Takes over a record; one that is not understood is passed over.
+    pub(super) fn take(&mut self, key: Bytes, value: Option<Bytes>) {
         self.records += 1;
         match record::decode(key, value) {
             Ok(record) => {

@@ -28,12 +28,14 @@ pub mod group;
 mod images;
 mod load;
 mod log_scan;
+pub mod members;
 pub mod offsets;
 pub mod offsets_topic;
 mod record;
 mod replay;
 pub mod share;
 mod slot;
+pub mod testing;
 mod timers;
 pub mod topics_image;
 

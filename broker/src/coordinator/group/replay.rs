@@ -56,7 +56,7 @@ impl Group {
                 return;
             }
             let kind = match of {
-                Of::Classic => Kind::Classic(ClassicGroup::new(self.id())),
+                Of::Classic => Kind::Classic(Box::new(ClassicGroup::new(self.id()))),
                 Of::Consumer => Kind::Consumer(ConsumerGroup::new(self.id())),
                 Of::Share => Kind::Share(ShareGroup::new(self.id())),
             };
