@@ -20,6 +20,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Stack of the scrub's thread, and of the cleaner's.
 const STACK_BYTES: usize = 512 << 10;
 
+/// How often states of share partitions are pruned; Kafka's default of `share.coordinator.state.topic.prune.interval.ms`.
+const SHARE_PRUNE_INTERVAL: Duration = Duration::from_secs(300);
+
 /// The running timers.
 #[derive(Debug)]
 pub struct Housekeeping {
@@ -37,7 +40,9 @@ impl Housekeeping {
         let loading = tokio::spawn(load_groups(Arc::clone(context)));
         let expiry = tokio::spawn(expire_offsets(Arc::clone(context), clock));
         let timers = tokio::spawn(Arc::clone(&context.groups).keep_time());
-        Self { tasks: vec![checkpoints, retention, scrub, cleaner, loading, expiry, timers] }
+        let locks = tokio::spawn(Arc::clone(&context.shares).keep_time());
+        let pruning = tokio::spawn(prune_share_states(Arc::clone(context)));
+        Self { tasks: vec![checkpoints, retention, scrub, cleaner, loading, expiry, timers, locks, pruning] }
     }
 
     /// Waits for what is under way; the broker must have been told to stop.
@@ -138,6 +143,19 @@ async fn expire_offsets(context: Arc<Context>, clock: Arc<RetentionClock>) {
             Ok::<(), std::convert::Infallible>(())
         })
         .await;
+    }
+}
+
+/// Keeps the topic of share partitions small. Where its logs start then is in the next checkpoint.
+async fn prune_share_states(context: Arc<Context>) {
+    loop {
+        tokio::select! {
+            () = context.stop.stopped() => return,
+            () = sleep_until(Instant::now() + SHARE_PRUNE_INTERVAL) => {}
+        }
+        if let Err(error) = context.shares.prune().await {
+            tracing::warn!(%error, "states of share partitions were not pruned");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::cleaner::{Cleaner, CleanerParts};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
+use crate::coordinator::share::{ShareCoordinator, ShareParts};
 use crate::housekeeping::Housekeeping;
 use crate::net::{Budget, Limits, Listener, bind};
 use crate::opened::{self, Opened};
@@ -150,12 +151,7 @@ impl Server {
         stop: Stop,
         on_failure: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Result<Self, ServerError> {
-        for warning in config.warnings() {
-            tracing::warn!("{warning}");
-        }
-        if !config.topic_defaults.syncs_before_ack() {
-            tracing::warn!("{}", config.durability());
-        }
+        warn(&config);
         let (address, socket) = listen(&config)?;
         let Opened { data_dir, env, catalog, checkpointer, journal_filling } =
             opened::open(&config, &files, descriptors)?;
@@ -194,6 +190,7 @@ impl Server {
         let cluster_id = cluster_id(data_dir.cluster_id());
         let scrubber = Arc::new(Scrubber::open(Arc::clone(&files), &config, Arc::clone(&clock)));
         let groups = groups(&config, &catalog, &appender, &clock, &stop);
+        let shares = shares(&config, &groups, &catalog, &appender, &clock, &stop);
         let context = Context {
             config,
             cluster_id,
@@ -204,6 +201,7 @@ impl Server {
             producer_ids,
             scrubber,
             groups,
+            shares,
             stop,
         };
         Ok(Self {
@@ -324,6 +322,34 @@ fn groups(
     Arc::new(GroupCoordinator::new(CoordinatorParts {
         config: Arc::clone(config),
         catalog: Arc::clone(catalog),
+        appender: appender.clone(),
+        clock: Arc::clone(clock),
+        stop: stop.clone(),
+    }))
+}
+
+/// Says what of the settings deserves it.
+fn warn(config: &Config) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    if !config.topic_defaults.syncs_before_ack() {
+        tracing::warn!("{}", config.durability());
+    }
+}
+
+fn shares(
+    config: &Arc<Config>,
+    groups: &Arc<GroupCoordinator>,
+    catalog: &Arc<Catalog>,
+    appender: &Appender,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+) -> Arc<ShareCoordinator> {
+    Arc::new(ShareCoordinator::new(ShareParts {
+        config: Arc::clone(config),
+        catalog: Arc::clone(catalog),
+        groups: Arc::clone(groups),
         appender: appender.clone(),
         clock: Arc::clone(clock),
         stop: stop.clone(),

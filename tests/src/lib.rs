@@ -33,6 +33,7 @@ pub mod real_kafka;
 pub mod real_logs;
 pub mod sample_batches;
 pub mod scratch_disk;
+pub mod share_member;
 pub mod stored_codecs;
 pub mod strace;
 pub mod syscall_trace;

@@ -1,13 +1,15 @@
 //! ApiVersions (key 18), versions 0 to 5; any other is answered in version 0 with error 35 (KIP-511).
 //!
-//! The list is put together from the `VERSIONS` of the handlers. Differs from Apache Kafka: no features are listed, as
-//! none of Kafka's is served.
+//! The list is put together from the `VERSIONS` of the handlers. Features are those that clients go by; what only
+//! Kafka's own nodes agree on is not listed.
 
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::error_code::ErrorCode;
-use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use sendlog_protocol::messages::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 
 use super::{Context, Session};
 
@@ -16,6 +18,13 @@ pub(super) const VERSIONS: RangeInclusive<i16> = 0..=5;
 
 /// The first version that names the client's software (KIP-511).
 const FIRST_WITH_SOFTWARE: i16 = 3;
+
+/// Features with their highest version, which is the one in force: `group.version` 1 is the consumer protocol (KIP-848),
+/// `share.version` 1 are share groups (KIP-932).
+const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("share.version", 1)];
+
+/// Of the features in force. They change with the program only.
+const FEATURES_EPOCH: i64 = 0;
 
 /// An API with the versions that are served.
 #[derive(Debug, Clone)]
@@ -52,15 +61,35 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::DeleteRecords, super::delete_records::VERSIONS),
         api(ApiKey::InitProducerId, super::init_producer_id::VERSIONS),
         api(ApiKey::OffsetForLeaderEpoch, super::offset_for_leader_epoch::VERSIONS),
+        api(ApiKey::DescribeAcls, super::describe_acls::VERSIONS),
         api(ApiKey::DescribeConfigs, super::describe_configs::VERSIONS),
         api(ApiKey::AlterConfigs, super::alter_configs::VERSIONS),
+        api(ApiKey::AlterReplicaLogDirs, super::alter_replica_log_dirs::VERSIONS),
         api(ApiKey::DescribeLogDirs, super::describe_log_dirs::VERSIONS),
         api(ApiKey::CreatePartitions, super::create_partitions::VERSIONS),
         api(ApiKey::DeleteGroups, super::delete_groups::VERSIONS),
+        api(ApiKey::ElectLeaders, super::elect_leaders::VERSIONS),
         api(ApiKey::IncrementalAlterConfigs, super::incremental_alter_configs::VERSIONS),
+        api(ApiKey::AlterPartitionReassignments, super::alter_partition_reassignments::VERSIONS),
+        api(ApiKey::ListPartitionReassignments, super::list_partition_reassignments::VERSIONS),
         api(ApiKey::OffsetDelete, super::offset_delete::VERSIONS),
+        api(ApiKey::DescribeClientQuotas, super::describe_client_quotas::VERSIONS),
+        api(ApiKey::DescribeUserScramCredentials, super::describe_user_scram_credentials::VERSIONS),
         api(ApiKey::DescribeCluster, super::describe_cluster::VERSIONS),
         api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
+        api(ApiKey::DescribeTransactions, super::describe_transactions::VERSIONS),
+        api(ApiKey::ListTransactions, super::list_transactions::VERSIONS),
+        api(ApiKey::ConsumerGroupHeartbeat, super::consumer_group_heartbeat::VERSIONS),
+        api(ApiKey::ConsumerGroupDescribe, super::consumer_group_describe::VERSIONS),
+        api(ApiKey::ListConfigResources, super::list_config_resources::VERSIONS),
+        api(ApiKey::DescribeTopicPartitions, super::describe_topic_partitions::VERSIONS),
+        api(ApiKey::ShareGroupHeartbeat, super::share_group_heartbeat::VERSIONS),
+        api(ApiKey::ShareGroupDescribe, super::share_group_describe::VERSIONS),
+        api(ApiKey::ShareFetch, super::share_fetch::VERSIONS),
+        api(ApiKey::ShareAcknowledge, super::share_acknowledge::VERSIONS),
+        api(ApiKey::DescribeShareGroupOffsets, super::describe_share_group_offsets::VERSIONS),
+        api(ApiKey::AlterShareGroupOffsets, super::alter_share_group_offsets::VERSIONS),
+        api(ApiKey::DeleteShareGroupOffsets, super::delete_share_group_offsets::VERSIONS),
     ];
     SERVED
 }
@@ -92,7 +121,23 @@ pub(super) fn handle(
         let error_code = ErrorCode::RebootstrapRequired.code();
         return ApiVersionsResponse { error_code, ..Default::default() };
     }
-    ApiVersionsResponse { api_keys: served().iter().map(advertised).collect(), ..Default::default() }
+    let supported = |(name, max_version): &(&str, i16)| SupportedFeatureKey {
+        name: (*name).to_owned(),
+        min_version: 0,
+        max_version: *max_version,
+    };
+    let finalized = |(name, level): &(&str, i16)| FinalizedFeatureKey {
+        name: (*name).to_owned(),
+        max_version_level: *level,
+        min_version_level: *level,
+    };
+    ApiVersionsResponse {
+        api_keys: served().iter().map(advertised).collect(),
+        supported_features: FEATURES.iter().map(supported).collect(),
+        finalized_features_epoch: FEATURES_EPOCH,
+        finalized_features: FEATURES.iter().map(finalized).collect(),
+        ..Default::default()
+    }
 }
 
 /// Whether the client takes this broker for what it is. A client that was sent elsewhere by a stale address has to begin

@@ -167,10 +167,45 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::OffsetDelete => serve!(context, session, incoming, offset_delete),
         ApiKey::DescribeCluster => serve!(context, session, incoming, describe_cluster),
         ApiKey::DescribeProducers => serve!(context, session, incoming, describe_producers),
+        ApiKey::ConsumerGroupHeartbeat => {
+            serve_caller!(context, session, incoming, consumer_group_heartbeat)
+        }
+        ApiKey::ConsumerGroupDescribe => serve!(context, session, incoming, consumer_group_describe),
+        ApiKey::DescribeAcls => serve!(context, session, incoming, describe_acls),
+        ApiKey::AlterReplicaLogDirs => serve!(context, session, incoming, alter_replica_log_dirs),
+        ApiKey::ElectLeaders => serve!(context, session, incoming, elect_leaders),
+        ApiKey::AlterPartitionReassignments => {
+            serve!(context, session, incoming, alter_partition_reassignments)
+        }
+        ApiKey::ListPartitionReassignments => {
+            serve!(context, session, incoming, list_partition_reassignments)
+        }
+        ApiKey::DescribeClientQuotas => serve!(context, session, incoming, describe_client_quotas),
+        ApiKey::DescribeUserScramCredentials => {
+            serve!(context, session, incoming, describe_user_scram_credentials)
+        }
+        ApiKey::DescribeTransactions => serve!(context, session, incoming, describe_transactions),
+        ApiKey::ListTransactions => serve!(context, session, incoming, list_transactions),
+        ApiKey::ListConfigResources => serve!(context, session, incoming, list_config_resources),
+        ApiKey::DescribeTopicPartitions => serve!(context, session, incoming, describe_topic_partitions),
+        ApiKey::ShareGroupHeartbeat => serve_caller!(context, session, incoming, share_group_heartbeat),
+        ApiKey::ShareGroupDescribe => serve!(context, session, incoming, share_group_describe),
+        ApiKey::ShareFetch => share_fetch(context, session, incoming).await,
+        ApiKey::ShareAcknowledge => serve!(context, session, incoming, share_acknowledge),
+        ApiKey::DescribeShareGroupOffsets => serve!(context, session, incoming, describe_share_group_offsets),
+        ApiKey::AlterShareGroupOffsets => serve!(context, session, incoming, alter_share_group_offsets),
+        ApiKey::DeleteShareGroupOffsets => serve!(context, session, incoming, delete_share_group_offsets),
         ApiKey::ApiVersions => api_versions(context, session, incoming),
         // The codec knows more APIs than are served; `answer` lets none of those through.
         _ => Err(Close::Unsupported { key: incoming.header.api_key, version: incoming.header.api_version }),
     }
+}
+
+async fn share_fetch(context: &Context, session: &Session, mut incoming: Incoming) -> Result<Answer, Close> {
+    let request = incoming.decode()?;
+    let (version, correlation_id) = (incoming.header.api_version, incoming.header.correlation_id);
+    let response = super::share_fetch::handle(context, session, version, request).await;
+    Ok(Answer::Frame(sendlog_protocol::encode_share_fetch_response(version, correlation_id, response)?))
 }
 
 /// ApiVersions is special: a version that the broker does not know is answered in version 0.

@@ -4,6 +4,7 @@ use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::records::{BatchError, BatchErrorKind};
 
 use crate::coordinator::group::CoordinatorError;
+use crate::coordinator::share::{SessionError, ShareError};
 use crate::partition::{AppendError, DeleteRecordsError, ReadError, SequenceError};
 use crate::storage::error::{self, StorageError};
 
@@ -61,6 +62,28 @@ pub fn of_coordinator(error: &CoordinatorError) -> ErrorCode {
         CoordinatorError::Append(_) | CoordinatorError::Topic(_) | CoordinatorError::Stopping => {
             ErrorCode::CoordinatorNotAvailable
         }
+    }
+}
+
+/// The code that a client gets for a share partition that is not reached, or whose change is not stored.
+pub fn of_share(error: &ShareError) -> ErrorCode {
+    match error {
+        ShareError::NotInitialized | ShareError::Gone => ErrorCode::UnknownTopicOrPartition,
+        ShareError::Group(error) => of_coordinator(error),
+        ShareError::Topic(_) => ErrorCode::CoordinatorNotAvailable,
+        ShareError::Unreadable(_) => ErrorCode::KafkaStorageError,
+        ShareError::Read(error) => of_read(error),
+        ShareError::Append(error) => of_append(error),
+        ShareError::Stopping => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// The code that a client gets for a request that is not the next one of its share session.
+pub fn of_share_session(error: &SessionError) -> ErrorCode {
+    match error {
+        SessionError::NotFound => ErrorCode::ShareSessionNotFound,
+        SessionError::InvalidEpoch { .. } => ErrorCode::InvalidShareSessionEpoch,
+        SessionError::LimitReached => ErrorCode::ShareSessionLimitReached,
     }
 }
 

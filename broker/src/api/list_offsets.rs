@@ -1,8 +1,9 @@
-//! ListOffsets (key 2), versions 1 to 10.
+//! ListOffsets (key 2), versions 1 to 11.
 //!
 //! By position: -1 the end that the client may read, -2 the start, -3 the record with the largest
 //! timestamp (version 7), -4 the start of what is on this machine (version 8: the same as -2),
-//! -5 the end of what is in tiered storage (version 9: nothing is). By time: the first record
+//! -5 the end of what is in tiered storage (version 9: nothing is), -6 the start of what tiered storage lacks (version 11:
+//! there is none). By time: the first record
 //! whose own timestamp is not earlier, exact also inside compressed batches.
 
 use std::ops::RangeInclusive;
@@ -18,13 +19,14 @@ use super::{Context, Session, error};
 use crate::partition::{FoundOffset, Partition, ReadError};
 
 /// Advertised and served.
-pub const VERSIONS: RangeInclusive<i16> = 1..=10;
+pub const VERSIONS: RangeInclusive<i16> = 1..=11;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// Finds an offset in every partition asked for.
 pub async fn handle(
@@ -68,6 +70,7 @@ async fn find(
         MAX_TIMESTAMP if 7 <= version => on_disk(partition, Partition::max_timestamp).await,
         EARLIEST_LOCAL if 8 <= version => position(offsets.log_start),
         LATEST_TIERED if 9 <= version => Ok(None),
+        EARLIEST_PENDING_UPLOAD if 11 <= version => Ok(None),
         timestamp_ms if 0 <= timestamp_ms => {
             on_disk(partition, move |partition| partition.offset_for_timestamp(timestamp_ms)).await
         }

@@ -34,7 +34,8 @@ const FIRST_BY_ID: i16 = 12;
 
 /// What one may do to a topic without ACLs: read, write, create, delete, alter, describe, describe and alter its
 /// settings (`AclOperation`, one bit each).
-const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const TOPIC_OPERATIONS: i32 =
+    1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Describes the broker and the topics that are asked for.
 pub(super) async fn handle(

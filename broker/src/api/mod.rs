@@ -4,23 +4,36 @@
 //! and has `VERSIONS` (what ApiVersions advertises) and `handle`.
 
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
+mod alter_share_group_offsets;
 mod alteration;
 mod api_versions;
 mod caller;
 mod close;
 mod config_entries;
 mod config_resource;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_offsets;
 mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_share_group_offsets;
+mod describe_topic_partitions;
+mod describe_transactions;
+mod describe_user_scram_credentials;
 mod dispatch;
+mod elect_leaders;
 mod error;
 mod fetch;
 mod find_coordinator;
@@ -29,8 +42,11 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
+mod list_transactions;
 mod log_limit;
 mod metadata;
 mod offset_commit;
@@ -41,6 +57,12 @@ mod placement;
 mod produce;
 mod refusal;
 mod session;
+mod share_acknowledge;
+mod share_acks;
+mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
+mod share_read;
 mod sync_group;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -52,6 +74,7 @@ use crate::checkpoint::Checkpointer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::share::ShareCoordinator;
 use crate::partition::Appender;
 use crate::producer_ids::ProducerIds;
 use crate::scrubber::Scrubber;
@@ -62,6 +85,11 @@ pub use close::Close;
 pub use dispatch::{Answer, Incoming, answer, start_produce};
 pub use log_limit::{Line, LogLimit};
 pub use session::Session;
+
+/// A connection is closed: nothing is kept for it.
+pub fn disconnected(context: &Context, session: &Session) {
+    context.shares.disconnected(session.id);
+}
 
 /// What handlers work with.
 #[derive(Debug)]
@@ -84,6 +112,8 @@ pub struct Context {
     pub scrubber: Arc<Scrubber>,
     /// The groups.
     pub groups: Arc<GroupCoordinator>,
+    /// What share groups have of the records.
+    pub shares: Arc<ShareCoordinator>,
     /// The broker's end.
     pub stop: Stop,
 }

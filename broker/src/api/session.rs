@@ -1,6 +1,7 @@
 //! What the broker knows of one connection.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -9,6 +10,8 @@ use crate::config::Config;
 /// One connection, as handlers see it.
 #[derive(Debug)]
 pub struct Session {
+    /// Another one for every connection.
+    pub id: u64,
     /// The client's address.
     pub peer: SocketAddr,
     /// Host that this client is told to connect to.
@@ -26,7 +29,9 @@ impl Session {
             Some(address) => (address.host.clone(), address.port),
             None => (unmapped(local).to_string(), local.port()),
         };
-        Self { peer, advertised_host, advertised_port, reading_ended: watch::Sender::new(false) }
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        Self { id, peer, advertised_host, advertised_port, reading_ended: watch::Sender::new(false) }
     }
 
     /// The client sends no more requests: nothing should wait on its behalf.

@@ -15,6 +15,7 @@ use crate::checkpoint::Checkpointer;
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Args, Config};
 use crate::coordinator::group::{CoordinatorParts, GroupCoordinator};
+use crate::coordinator::share::{ShareCoordinator, ShareParts};
 use crate::partition::{AckAt, Appender, AppenderParts, CommitThreads, PartitionEnv, ProducedBatch, Room};
 use crate::producer_ids::ProducerIds;
 use crate::scrubber::Scrubber;
@@ -92,6 +93,14 @@ impl Fixture {
             clock: Arc::clone(&clock),
             stop: stop.clone(),
         }));
+        let shares = Arc::new(ShareCoordinator::new(ShareParts {
+            config: Arc::clone(&config),
+            catalog: Arc::clone(&catalog),
+            groups: Arc::clone(&groups),
+            appender: appender.clone(),
+            clock: Arc::clone(&clock),
+            stop: stop.clone(),
+        }));
         let context = Context {
             config,
             cluster_id: "cluster".to_owned(),
@@ -102,6 +111,7 @@ impl Fixture {
             producer_ids: Arc::new(ProducerIds::open(&files, dir.path(), 0).unwrap()),
             scrubber: Arc::new(scrubber),
             groups,
+            shares,
             stop,
         };
         Self {

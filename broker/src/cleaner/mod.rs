@@ -79,8 +79,9 @@ impl Cleaner {
 
     /// Compacts until `stop` is closed.
     pub fn run(mut self, stop: &Receiver<()>) {
-        let backoff = Duration::from_millis(self.parts.config.cleaner.backoff_ms.max(1));
         loop {
+            let backoff_ms = self.parts.catalog.live().config.cleaner.backoff_ms;
+            let backoff = Duration::from_millis(backoff_ms.max(1));
             self.postponed.clear();
             while let Some(filthiest) = self.filthiest() {
                 if matches!(self.clean(&filthiest, stop), Next::Stop) {
@@ -128,7 +129,7 @@ impl Cleaner {
             return if is_stopped(stop, Duration::ZERO) { Next::Stop } else { Next::GoOn };
         }
         let started = Instant::now();
-        let config = Arc::clone(&self.parts.config);
+        let config = Arc::clone(&self.parts.catalog.live().config);
         let pace = Limited {
             bytes_per_second: config.cleaner.io_bytes_per_second_max,
             stop,

@@ -86,7 +86,8 @@ impl Kind {
             }
             Self::Ratio => match text.parse::<f64>() {
                 Ok(number) if (0.0..=1.0).contains(&number) => Ok(Value::Ratio(number)),
-                Ok(_) => Err("Value must be between 0 and 1".to_owned()),
+                Ok(number) if 1.0 < number => Err("Value must be no more than 1".to_owned()),
+                Ok(_) => Err("Value must be at least 0".to_owned()),
                 Err(_) => Err("Not a number of type DOUBLE".to_owned()),
             },
             Self::Double => match text.parse::<f64>() {

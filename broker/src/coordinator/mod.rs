@@ -3,3 +3,4 @@
 //! Knows the catalog, partitions and records; no socket, and no form of a request that only one version has.
 
 pub mod group;
+pub mod share;

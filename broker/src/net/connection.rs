@@ -93,7 +93,7 @@ pub async fn serve(
         stream,
         inflight: Arc::new(Semaphore::new(limits.inflight_bytes_max)),
         turns: Arc::new(AtomicUsize::new(0)),
-        context,
+        context: Arc::clone(&context),
         session: Arc::clone(&session),
         limits,
         budget,
@@ -122,6 +122,7 @@ pub async fn serve(
     if let Err(close) = end {
         close.log(session.peer);
     }
+    api::disconnected(&context, &session);
 }
 
 struct Reader {

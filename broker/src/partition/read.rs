@@ -8,7 +8,7 @@ use crate::storage::error;
 use crate::storage::file_slice::FileSlice;
 use crate::storage::files::IoMode;
 use crate::storage::time_lookup::TimestampOffset;
-use crate::storage::view::LogView;
+use crate::storage::view::{BatchSlice, Bound, LogView};
 
 /// What a fetch wants of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +25,10 @@ pub struct ReadRequest {
 
 /// What a fetch gets.
 #[derive(Debug)]
-pub struct Read {
+pub struct Read<T = FileSlice> {
     /// The bytes, whole batches; `None` if there is nothing at or behind the offset, or the first
     /// batch does not fit.
-    pub records: Option<FileSlice>,
+    pub records: Option<T>,
     /// Offsets at the time of the read.
     pub offsets: OffsetsView,
 }
@@ -60,6 +60,32 @@ impl Partition {
     /// # Errors
     /// [`ReadError`] as Kafka has it; damage in the log is [`ReadError::Log`].
     pub fn read(&self, request: &ReadRequest, io: IoMode) -> Result<Option<Read>, ReadError> {
+        let ReadRequest { offset, max_bytes, min_one_batch, .. } = *request;
+        self.read_with(request, io, |view, bound| view.read(offset, bound, max_bytes, min_one_batch, io))
+    }
+
+    /// As [`Partition::read`], with where the batches are; none that begin at `horizon` or behind it.
+    ///
+    /// # Errors
+    /// As [`Partition::read`].
+    pub fn read_batches(
+        &self,
+        request: &ReadRequest,
+        horizon: i64,
+        io: IoMode,
+    ) -> Result<Option<Read<BatchSlice>>, ReadError> {
+        let ReadRequest { offset, max_bytes, min_one_batch, .. } = *request;
+        self.read_with(request, io, |view, bound| {
+            view.read_batches(offset, horizon, bound, max_bytes, min_one_batch, io)
+        })
+    }
+
+    fn read_with<T>(
+        &self,
+        request: &ReadRequest,
+        io: IoMode,
+        read: impl Fn(&LogView, &Bound) -> Result<Option<T>, error::ReadError>,
+    ) -> Result<Option<Read<T>>, ReadError> {
         if self.is_deleted() {
             return Err(ReadError::Deleted);
         }
@@ -75,8 +101,7 @@ impl Partition {
         if bound.offset <= request.offset {
             return Ok(Some(Read { records: None, offsets }));
         }
-        let ReadRequest { offset, max_bytes, min_one_batch, .. } = *request;
-        let read = |view: &LogView| view.read(offset, &bound, max_bytes, min_one_batch, io);
+        let read = |view: &LogView| read(view, &bound);
         let records = match io {
             IoMode::Blocking => self.read_past_damage(read)?,
             IoMode::NoWait => match read(&self.reader.view()) {

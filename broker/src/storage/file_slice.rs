@@ -24,6 +24,17 @@ impl FileSlice {
         Self { file, position, len }
     }
 
+    /// A part of it, from `at` on; ends where this ends.
+    #[must_use]
+    pub fn part(&self, at: usize, len: usize) -> Self {
+        let at = at.min(self.len);
+        Self {
+            file: Arc::clone(&self.file),
+            position: self.position + at as u64,
+            len: len.min(self.len - at),
+        }
+    }
+
     /// Where the range starts in the file.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -122,6 +133,8 @@ mod tests {
         assert_eq!(slice.read_at(100, &mut buffer).unwrap(), 0);
         assert!(slice.is_resident(0, 5) && slice.is_resident(100, 100));
         assert!(!slice.is_deleted());
+        let part = slice.part(3, 9);
+        assert_eq!((part.position(), part.len(), slice.part(7, 1).len()), (5, 2, 0));
         std::fs::write(named.path(), b"012").unwrap();
         assert_eq!(slice.read_at(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         named.close().unwrap();

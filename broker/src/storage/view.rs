@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::storage::error::ReadError;
 use crate::storage::file_slice::FileSlice;
-use crate::storage::files::IoMode;
+use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::header_walk::Located;
 use crate::storage::holes::Quarantined;
 use crate::storage::offset_index::OffsetEntry;
@@ -43,6 +43,57 @@ pub struct SegmentInfo {
     pub max_timestamp: i64,
 }
 
+/// Batches in a file, and where they are.
+#[derive(Debug)]
+pub struct BatchSlice {
+    /// The bytes of all of them.
+    pub records: FileSlice,
+    /// The batches, in the order of offsets.
+    pub batches: Vec<BatchPlace>,
+}
+
+/// A batch in a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchPlace {
+    /// Its first offset.
+    pub base_offset: i64,
+    /// Its last offset.
+    pub last_offset: i64,
+    /// Where it starts, in bytes from the slice's start.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// How far a read may go.
+#[derive(Clone, Copy)]
+struct RangeLimits<'a> {
+    bound: &'a Bound,
+    max_bytes: usize,
+    min_one: bool,
+}
+
+/// Whole batches in a segment.
+struct SegmentRange<'a> {
+    segment: &'a Arc<Segment>,
+    start: u64,
+    stop: u64,
+}
+
+impl SegmentRange<'_> {
+    fn file(&self, io: IoMode) -> Result<Arc<dyn StoredFile>, ReadError> {
+        self.segment.file(io).map_err(|error| ReadError::io(self.segment.path(), error))
+    }
+
+    fn slice(&self, io: IoMode) -> Result<FileSlice, ReadError> {
+        Ok(FileSlice::new(self.file(io)?, self.start, distance(self.start, self.stop)))
+    }
+}
+
+fn distance(from: u64, to: u64) -> usize {
+    usize::try_from(to - from).unwrap_or(usize::MAX)
+}
+
 impl LogView {
     /// First offset that can be read.
     #[must_use]
@@ -77,6 +128,54 @@ impl LogView {
         min_one: bool,
         io: IoMode,
     ) -> Result<Option<FileSlice>, ReadError> {
+        let limits = RangeLimits { bound, max_bytes, min_one };
+        match self.range(offset, limits, io)? {
+            Some(range) => range.slice(io).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`LogView::read`], with where the batches are; none that begin at `horizon` or behind it.
+    ///
+    /// # Errors
+    /// As [`LogView::read`].
+    pub fn read_batches(
+        &self,
+        offset: i64,
+        horizon: i64,
+        bound: &Bound,
+        max_bytes: usize,
+        min_one: bool,
+        io: IoMode,
+    ) -> Result<Option<BatchSlice>, ReadError> {
+        let limits = RangeLimits { bound, max_bytes, min_one };
+        let Some(range) = self.range(offset, limits, io)? else { return Ok(None) };
+        let file = range.file(io)?;
+        let mut batches = Vec::new();
+        let mut walk = range.segment.walk(&*file, range.start..range.stop, io);
+        while let Some(batch) = walk.next()? {
+            if horizon <= batch.header.base_offset && !batches.is_empty() {
+                break;
+            }
+            batches.push(BatchPlace {
+                base_offset: batch.header.base_offset,
+                last_offset: batch.header.last_offset(),
+                start: distance(range.start, batch.position),
+                end: distance(range.start, batch.end()),
+            });
+        }
+        let len = batches.last().map_or(0, |last: &BatchPlace| last.end);
+        drop(walk);
+        Ok(Some(BatchSlice { records: FileSlice::new(file, range.start, len), batches }))
+    }
+
+    fn range(
+        &self,
+        offset: i64,
+        limits: RangeLimits<'_>,
+        io: IoMode,
+    ) -> Result<Option<SegmentRange<'_>>, ReadError> {
+        let RangeLimits { bound, max_bytes, min_one } = limits;
         self.check_range(offset, bound)?;
         let Some((segment, first)) = self.find(offset, bound, io)? else { return Ok(None) };
         // Damage that was found since then does not cut the batch in two.
@@ -90,9 +189,7 @@ impl LogView {
         } else {
             segment.boundary_at_most(limit, &first, end, io)?
         };
-        let file = segment.file(io).map_err(|error| ReadError::io(segment.path(), error))?;
-        let len = usize::try_from(stop - first.position).unwrap_or(usize::MAX);
-        Ok(Some(FileSlice::new(file, first.position, len)))
+        Ok(Some(SegmentRange { segment, start: first.position, stop }))
     }
 
     fn check_range(&self, offset: i64, bound: &Bound) -> Result<(), ReadError> {

@@ -56,6 +56,7 @@ impl Group {
                 return Err(ErrorCode::OffsetMetadataTooLarge);
             }
             let NewOffset { partition, topic_id, offset, leader_epoch, metadata } = new;
+            self.check_commit_of(check, topic_id, partition.partition)?;
             let committed = Committed {
                 offset,
                 leader_epoch,

@@ -60,6 +60,8 @@ pub struct GroupCoordinator {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     timers: Timers,
     tickets: AtomicU64,
+    /// Members of share groups, with their groups, that nobody has been told of.
+    share_members_left: Mutex<Vec<(Arc<str>, Arc<str>)>>,
     /// About the memory of all durable offsets.
     offsets_bytes: AtomicU64,
 }
@@ -76,6 +78,7 @@ impl GroupCoordinator {
             slots: Mutex::default(),
             timers: Timers::default(),
             tickets: AtomicU64::new(0),
+            share_members_left: Mutex::default(),
             offsets_bytes: AtomicU64::new(0),
         }
     }
@@ -192,6 +195,11 @@ impl GroupCoordinator {
             let (_, waiting) = self.happen(&slot, &mut state, partition, |group, _env, fx| event(group, fx));
             drop(waiting);
         }
+    }
+
+    /// Groups and members of share groups that left since this was last asked: what they have of the records is to go back.
+    pub fn take_share_members_left(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        std::mem::take(&mut *self.lock_left())
     }
 
     /// Makes the topic of the groups, if it is not there.
@@ -313,9 +321,16 @@ impl GroupCoordinator {
     ) -> (R, Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError>) {
         let topics = self.images.current(&self.parts.catalog);
         let now = Moment { wall_ms: self.parts.clock.now_ms(), steady_ms: self.steady_ms() };
-        let env = Env { now, config: &self.parts.config, topics: &topics, fresh_id: Uuid::new_v4() };
+        let live = self.parts.catalog.live();
+        let group = live.group(state.group.id());
+        let env = Env { now, config: &live.config, group: &group, topics: &topics, fresh_id: Uuid::new_v4() };
         let mut effects = Effects::default();
         let result = event(&mut state.group, &env, &mut effects);
+        if !effects.share_members_left.is_empty() {
+            let left = std::mem::take(&mut effects.share_members_left);
+            let group_id = state.group.id();
+            self.lock_left().extend(left.into_iter().map(|member_id| (Arc::clone(group_id), member_id)));
+        }
         let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
         let waiting = state.store(effects, to);
         if let Err(error) = &waiting {
@@ -405,6 +420,10 @@ impl GroupCoordinator {
 
     fn all_slots(&self) -> Vec<Arc<Slot>> {
         self.lock_slots().values().cloned().collect()
+    }
+
+    fn lock_left(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<str>)>> {
+        self.share_members_left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Slot>>> {

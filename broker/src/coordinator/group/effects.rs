@@ -1,5 +1,7 @@
 //! What an event makes happen outside of the group.
 
+use std::sync::Arc;
+
 use sendlog_protocol::group_records::GroupRecord;
 use sendlog_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
@@ -25,6 +27,8 @@ pub struct Effects {
     pub records: Vec<GroupRecord>,
     /// Answers to parked requests.
     pub replies: Vec<(Ticket, Reply)>,
+    /// Members of a share group that are gone: what they have of its records goes to others.
+    pub share_members_left: Vec<Arc<str>>,
     /// Committed offsets to store or to forget, in the same batch. They count when that is durable, and not at all if it is
     /// refused.
     pub offsets: Vec<OffsetChange>,

@@ -18,7 +18,7 @@ const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 
 /// How far a scan has come.
 #[derive(Debug)]
-pub(super) struct LogScan {
+pub(in crate::coordinator) struct LogScan {
     partition: Arc<Partition>,
     offset: i64,
     end: i64,
@@ -28,7 +28,7 @@ pub(super) struct LogScan {
 
 /// The partition cannot be read now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ScanError {
+pub(in crate::coordinator) enum ScanError {
     /// The log refuses.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -39,7 +39,7 @@ pub(super) enum ScanError {
 
 impl LogScan {
     /// From the start of the log to what is its end now.
-    pub(super) fn new(partition: &Arc<Partition>) -> Self {
+    pub(in crate::coordinator) fn new(partition: &Arc<Partition>) -> Self {
         let offsets = partition.offsets();
         Self {
             partition: Arc::clone(partition),
@@ -53,7 +53,10 @@ impl LogScan {
     ///
     /// # Errors
     /// [`ScanError`]; a later call goes on from where this one was.
-    pub(super) fn next(&mut self, visit: &mut impl FnMut(Bytes, Option<Bytes>)) -> Result<bool, ScanError> {
+    pub(in crate::coordinator) fn next(
+        &mut self,
+        visit: &mut impl FnMut(Bytes, Option<Bytes>),
+    ) -> Result<bool, ScanError> {
         if self.end <= self.offset {
             return Ok(false);
         }

@@ -13,12 +13,14 @@
 //! start: __consumer_offsets -> load -> group.replay(record) ... -> group.loaded(env)
 //! ```
 
+pub mod assign;
 mod backlog;
 mod batch;
 pub mod classic;
 pub mod commit;
 pub mod commits;
 pub mod consumer;
+mod consumers;
 pub mod coordinator;
 pub mod effects;
 pub mod env;
@@ -27,7 +29,7 @@ pub mod error;
 pub mod group;
 mod images;
 mod load;
-mod log_scan;
+pub(in crate::coordinator) mod log_scan;
 pub mod members;
 pub mod offsets;
 pub mod offsets_topic;

@@ -136,7 +136,7 @@ fn new_topic(config: &OffsetsSettings) -> NewTopic {
 }
 
 /// As Kafka: Java's hash of the string, without its sign, by the number of partitions.
-fn partition_for(group_id: &str, partitions: usize) -> usize {
+pub(in crate::coordinator) fn partition_for(group_id: &str, partitions: usize) -> usize {
     let hash =
         group_id.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     // `Utils.abs`: the smallest number has no positive counterpart and becomes 0.

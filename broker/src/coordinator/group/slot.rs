@@ -117,7 +117,7 @@ impl SlotState {
         effects: Effects,
         to: Destination<'_>,
     ) -> Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError> {
-        let Effects { records, replies, offsets } = effects;
+        let Effects { records, replies, offsets, .. } = effects;
         let encoded = self.encode(&records, &offsets);
         let Encoded { state: new_records, offsets: offset_records } = match encoded {
             Ok(encoded) => encoded,
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn effects(generation: i32, at: i64) -> Effects {
-        Effects { records: vec![record(generation)], offsets: vec![offset(at)], replies: Vec::new() }
+        Effects { records: vec![record(generation)], offsets: vec![offset(at)], ..Effects::default() }
     }
 
     /// Awaits what is in flight, as the coordinator does.
