@@ -56,7 +56,7 @@ class Driver:
 
     def poll(self):
         # A poll that ends before a join does leaves some members without partitions, with Apache Kafka too.
-        polled = self.consumer.poll(timeout_ms=500)
+        polled = self.consumer.poll(timeout_ms=2000)
         return [(m.topic, m.partition, m.offset, m.value.decode()) for batch in polled.values() for m in batch]
 
     def assignment(self):

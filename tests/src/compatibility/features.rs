@@ -12,13 +12,12 @@ pub const CLIENTS: &[(&str, &[&str])] = &[
     ("aiokafka", &["classic"]),
     ("kafkajs", &["classic"]),
     ("@platformatic/kafka", &["classic", "consumer"]),
-    ("confluent-kafka-rust", &["consumer"]),
     ("rskafka", &[]),
     ("kcat", &[]),
 ];
 
 /// Clients of groups alone, which have no column in the first table.
-const GROUPS_ONLY: &[&str] = &["kafka-go", "confluent-kafka-rust"];
+const GROUPS_ONLY: &[&str] = &["kafka-go"];
 
 /// One table: a protocol and its features.
 #[derive(Clone, Copy, Debug)]
@@ -48,18 +47,19 @@ const TOPICS: &[Row] = &[
         ],
     ),
     ("topics made by producing", &["topic made by producing to it"]),
-    ("delete topics", &["delete topics", "delete topics, by name and by id", "a topic made again has another id"]),
+    (
+        "delete topics",
+        &["delete topics", "delete topics, by name and by id", "a topic made again has another id"],
+    ),
     ("create partitions", &["create partitions"]),
     ("records of every codec, read by offset and time", &["round trip, offsets and times", "round trip"]),
     ("idempotent producer", &["idempotent producer", "producer with default settings"]),
     ("acks 0, 1 and all", &["acks 0, 1 and all"]),
     ("several partitions", &["several partitions at once", "several partitions", "default partitioner"]),
-    ("null, large and oversized records", &[
-        "null keys and values",
-        "large records",
-        "oversized record",
-        "whole files as messages",
-    ]),
+    (
+        "null, large and oversized records",
+        &["null keys and values", "large records", "oversized record", "whole files as messages"],
+    ),
     ("log append time", &["log append time"]),
     ("list offsets", &["list offsets", "watermarks"]),
     ("offset for leader epoch", &["offset for leader epoch"]),
@@ -108,7 +108,11 @@ pub fn sections() -> [Section; 4] {
     [
         Section { title: "Topics, records, settings", protocol: "", rows: TOPICS },
         Section { title: "Classic groups", protocol: "classic", rows: GROUPS },
-        Section { title: "Groups by KIP-848 (`group.protocol=consumer`)", protocol: "consumer", rows: GROUPS },
+        Section {
+            title: "Groups by KIP-848 (`group.protocol=consumer`)",
+            protocol: "consumer",
+            rows: GROUPS,
+        },
         Section { title: "Share groups", protocol: "share", rows: SHARES },
     ]
 }
