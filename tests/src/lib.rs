@@ -10,6 +10,7 @@ pub mod broker_binary;
 pub mod canary;
 pub mod checker;
 pub mod classic_member;
+pub mod compatibility;
 pub mod conformance;
 pub mod crash_rig;
 pub mod damaged_directory;

@@ -1,7 +1,7 @@
 //! A child process whose output is collected and whose end can be awaited with a deadline.
 
-use std::io;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, Write as _};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,6 +14,7 @@ use crate::output::Output;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Output,
     stderr: Output,
     ended: Option<ExitStatus>,
@@ -25,10 +26,33 @@ impl Process {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    /// As [`spawn`](Self::spawn), and the program can be [told](Self::tell) something.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn_with_input(command: &mut Command) -> io::Result<Self> {
+        Self::spawn_with(command, Stdio::piped())
+    }
+
+    fn spawn_with(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(Output::collect).unwrap_or_default();
         let stderr = child.stderr.take().map(Output::collect).unwrap_or_default();
-        Ok(Self { child, stdout, stderr, ended: None })
+        Ok(Self { child, stdin, stdout, stderr, ended: None })
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// When it has none, or does not read any more.
+    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        stdin.write_all(format!("{line}\n").as_bytes())?;
+        stdin.flush()
     }
 
     /// Its process id.

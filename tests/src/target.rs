@@ -11,6 +11,15 @@ const BOOTSTRAP: &str = "SENDLOG_TEST_BOOTSTRAP";
 /// Tells the programs that the broker does some time later what it has answered, as Apache Kafka does.
 const EVENTUAL: &str = "SENDLOG_TEST_EVENTUAL";
 
+/// How a broker ends before it starts again.
+#[derive(Clone, Copy, Debug)]
+pub enum Restart {
+    /// SIGTERM.
+    Stop,
+    /// SIGKILL.
+    Kill,
+}
+
 /// A broker to test.
 #[derive(Debug)]
 pub struct Target {
@@ -24,10 +33,18 @@ impl Target {
     /// # Panics
     /// When our broker does not start.
     pub fn open() -> Self {
+        Self::open_with(BrokerOptions::default())
+    }
+
+    /// As [`open`](Self::open), with options for ours.
+    ///
+    /// # Panics
+    /// When our broker does not start.
+    pub fn open_with(options: BrokerOptions) -> Self {
         if let Ok(bootstrap) = env::var(BOOTSTRAP) {
             return Self { bootstrap, ours: None };
         }
-        let broker = Broker::start(BrokerOptions::default());
+        let broker = Broker::start(options);
         Self { bootstrap: broker.bootstrap(), ours: Some(broker) }
     }
 
@@ -54,6 +71,22 @@ impl Target {
         } else {
             command.env_remove(EVENTUAL);
         }
+    }
+
+    /// Ends our broker, in order or by SIGKILL, and starts it again on the same port; whether it is ours to do so.
+    ///
+    /// # Panics
+    /// When it does not stop or not start.
+    pub fn restart(&mut self, how: Restart) -> bool {
+        let Some(broker) = &mut self.ours else {
+            return false;
+        };
+        match how {
+            Restart::Stop => drop(broker.terminate()),
+            Restart::Kill => broker.kill(),
+        }
+        broker.restart_on_same_port();
+        true
     }
 
     /// Stops our broker with SIGTERM.

@@ -100,11 +100,23 @@ pub fn jars(project: &str, version: &str) -> Result<PathBuf, String> {
 /// # Errors
 /// With the compiler's messages.
 pub fn java_classes(project: &str, version: &str, jars: &Path) -> Result<PathBuf, String> {
-    let sources = files_of(&source(project))?;
+    java_classes_of(&[project], version, jars)
+}
+
+/// As [`java_classes`], of the programs in several folders together.
+///
+/// # Errors
+/// With the compiler's messages.
+pub fn java_classes_of(projects: &[&str], version: &str, jars: &Path) -> Result<PathBuf, String> {
+    let mut sources = Vec::new();
+    for project in projects {
+        sources.extend(files_of(&source(project))?);
+    }
     let sources: Vec<_> =
         sources.iter().filter(|path| path.extension().is_some_and(|e| e == "java")).collect();
     let paths: Vec<_> = sources.iter().map(|path| path.as_path()).collect();
-    installed(&format!("{project}-{version}-classes"), &paths, |folder| {
+    let name = projects.join("-").replace('/', "-");
+    installed(&format!("{name}-{version}-classes"), &paths, |folder| {
         let mut compiler = Command::new("javac");
         compiler.arg("-cp").arg(jars.join("*")).arg("-d").arg(folder);
         call(compiler.args(["-Xlint:-options", "--release", "17"]).args(&sources))

@@ -1,3 +1,6 @@
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.UUID;
@@ -12,7 +15,9 @@ final class Checks {
         void run() throws Exception;
     }
 
-    private boolean failed = false;
+    private static final BufferedReader INPUT = new BufferedReader(new InputStreamReader(System.in));
+
+    private volatile boolean failed = false;
 
     Checks(String client, String version) {
         System.out.println("client " + client + " " + version);
@@ -37,6 +42,21 @@ final class Checks {
             System.out.println("FAIL " + name + ": " + String.join(" ", error.toString().split("\\s+")));
             error.printStackTrace();
         }
+    }
+
+    /** Runs one check if what it needs was done. */
+    void runIf(boolean done, String name, Check check) {
+        if (done) {
+            run(name, check);
+        } else {
+            System.out.println("skip " + name + ": nobody here owns the broker");
+        }
+    }
+
+    /** Asks the harness, which owns the broker, to `restart` it or to `kill` and start it; whether that was done. */
+    static boolean want(String what) throws IOException {
+        System.out.println("want " + what);
+        return "done".equals(INPUT.readLine());
     }
 
     void finish() {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 
 // The broker to test, HOST:PORT.
@@ -33,6 +34,19 @@ export class Checks {
       console.log(`FAIL ${name}: ${String(error).split(/\s+/).join(' ').slice(0, 600)}`)
       console.error(name, error)
     }
+  }
+
+  // Runs one check if what it needs was done.
+  async runIf (done, name, check) {
+    if (done) await this.run(name, check)
+    else console.log(`skip ${name}: nobody here owns the broker`)
+  }
+
+  // Asks the harness, which owns the broker, to `restart` it or to `kill` and start it; whether that was done.
+  async want (what) {
+    console.log(`want ${what}`)
+    this.input ??= createInterface(process.stdin)[Symbol.asyncIterator]()
+    return (await this.input.next()).value === 'done'
   }
 
   // Ends the program, whatever a client still keeps open.

@@ -2,6 +2,7 @@
 package checks
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -34,19 +36,24 @@ func Unique(name string) string {
 
 // Checks counts what failed.
 type Checks struct {
+	lock   sync.Mutex
 	failed bool
+	input  *bufio.Reader
 }
 
 // New starts the checks of a client.
 func New(client, version string) *Checks {
 	fmt.Printf("client %s %s\n", client, version)
-	return &Checks{}
+	return &Checks{input: bufio.NewReader(os.Stdin)}
 }
 
 // Run runs one check, which fails by panicking.
 func (c *Checks) Run(name string, check func()) {
 	defer func() {
-		if reason := recover(); reason != nil {
+		reason := recover()
+		c.lock.Lock()
+		defer c.lock.Unlock()
+		if reason != nil {
 			c.failed = true
 			fmt.Printf("FAIL %s: %s\n", name, strings.Join(strings.Fields(fmt.Sprint(reason)), " "))
 			fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", name, reason, debug.Stack())
@@ -55,6 +62,34 @@ func (c *Checks) Run(name string, check func()) {
 		fmt.Printf("ok %s\n", name)
 	}()
 	check()
+}
+
+// RunIf runs one check if what it needs was done.
+func (c *Checks) RunIf(done bool, name string, check func()) {
+	if done {
+		c.Run(name, check)
+	} else {
+		fmt.Printf("skip %s: nobody here owns the broker\n", name)
+	}
+}
+
+// Want asks the harness, which owns the broker, to `restart` it or to `kill` and start it; whether that was done.
+func (c *Checks) Want(what string) bool {
+	fmt.Printf("want %s\n", what)
+	answer, _ := c.input.ReadString('\n')
+	return strings.TrimSpace(answer) == "done"
+}
+
+// Version of a module in the program.
+func Version(module string) string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dependency := range info.Deps {
+			if dependency.Path == module {
+				return dependency.Version
+			}
+		}
+	}
+	return "unknown"
 }
 
 // Finish ends the program.
