@@ -9,6 +9,7 @@ pub mod broker;
 pub mod broker_binary;
 pub mod canary;
 pub mod checker;
+pub mod classic_member;
 pub mod conformance;
 pub mod crash_rig;
 pub mod damaged_directory;

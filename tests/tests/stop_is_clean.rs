@@ -7,9 +7,12 @@ use std::thread;
 
 use bytes::Bytes;
 use rustix::process::Signal;
+use sendlog_protocol::error_code::ErrorCode;
+use sendlog_protocol::messages::{JoinGroupRequest, JoinGroupRequestProtocol, ListGroupsRequest};
 use sendlog_tests::kafka::{Produce, ProduceFailure};
 use sendlog_tests::ledger::{Ledger, Shipper, lock};
 use sendlog_tests::strace::{self, Strace};
+use sendlog_tests::wire_client::WireClient;
 use sendlog_tests::{Broker, BrokerOptions, Kafka, batches, data_files};
 
 const TOPIC: &str = "t";
@@ -97,6 +100,36 @@ fn who_waits_for_records_does_not_hold_up_the_end() {
     let mut probe = Kafka::open(broker.address());
     assert_eq!(probe.offset(TOPIC, -1), end);
     assert_eq!(broker.terminate().code(), Some(0));
+    assert!(broker.stderr().text().contains("needs no recovery"), "{}", broker.stderr().text());
+}
+
+/// A member that waits for others is told to try again.
+#[test]
+fn who_waits_for_a_group_is_answered_and_does_not_hold_up_the_end() {
+    const JOIN_VERSION: i16 = 3;
+    let settings = ["sendlog.shutdown.timeout.ms=3600000", "group.initial.rebalance.delay.ms=3600000"];
+    let [timeout, delay] = settings;
+    let mut broker = Broker::start(BrokerOptions::with_args(["--set", timeout, "--set", delay]));
+    let mut waiting = WireClient::connect(broker.address());
+    let protocol = JoinGroupRequestProtocol { name: "range".to_owned(), metadata: Bytes::new() };
+    let join = JoinGroupRequest {
+        group_id: "g".to_owned(),
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 3_600_000,
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![protocol],
+        ..Default::default()
+    };
+    let due = waiting.send(JOIN_VERSION, &join);
+    // It is parked when the group is there.
+    let mut probe = Kafka::open(broker.address());
+    while probe.ask(5, &ListGroupsRequest::default()).groups.is_empty() {
+        thread::yield_now();
+    }
+    broker.signal(Signal::TERM);
+    let answer = waiting.receive(&due);
+    assert_eq!(answer.error_code, ErrorCode::CoordinatorNotAvailable.code());
+    assert_eq!(broker.wait_for_exit().code(), Some(0), "{}", broker.stderr().text());
     assert!(broker.stderr().text().contains("needs no recovery"), "{}", broker.stderr().text());
 }
 

@@ -1,13 +1,15 @@
 //! ApiVersions (key 18), versions 0 to 5; any other is answered in version 0 with error 35 (KIP-511).
 //!
-//! The list is put together from the `VERSIONS` of the handlers. Differs from Apache Kafka: no features are listed, as
-//! none of Kafka's is served.
+//! The list is put together from the `VERSIONS` of the handlers. Features are those that clients go by; what only
+//! Kafka's own nodes agree on is not listed.
 
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::error_code::ErrorCode;
-use sendlog_protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use sendlog_protocol::messages::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 
 use super::{Context, Session};
 
@@ -16,6 +18,13 @@ pub(super) const VERSIONS: RangeInclusive<i16> = 0..=5;
 
 /// The first version that names the client's software (KIP-511).
 const FIRST_WITH_SOFTWARE: i16 = 3;
+
+/// Features with their highest version, which is the one in force: `group.version` 1 is the consumer protocol (KIP-848),
+/// `share.version` 1 are share groups (KIP-932).
+const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("share.version", 1)];
+
+/// Of the features in force. They change with the program only.
+const FEATURES_EPOCH: i64 = 0;
 
 /// An API with the versions that are served.
 #[derive(Debug, Clone)]
@@ -70,6 +79,8 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
         api(ApiKey::DescribeTransactions, super::describe_transactions::VERSIONS),
         api(ApiKey::ListTransactions, super::list_transactions::VERSIONS),
+        api(ApiKey::ConsumerGroupHeartbeat, super::consumer_group_heartbeat::VERSIONS),
+        api(ApiKey::ConsumerGroupDescribe, super::consumer_group_describe::VERSIONS),
         api(ApiKey::ListConfigResources, super::list_config_resources::VERSIONS),
         api(ApiKey::DescribeTopicPartitions, super::describe_topic_partitions::VERSIONS),
         api(ApiKey::ShareGroupHeartbeat, super::share_group_heartbeat::VERSIONS),
@@ -110,7 +121,23 @@ pub(super) fn handle(
         let error_code = ErrorCode::RebootstrapRequired.code();
         return ApiVersionsResponse { error_code, ..Default::default() };
     }
-    ApiVersionsResponse { api_keys: served().iter().map(advertised).collect(), ..Default::default() }
+    let supported = |(name, max_version): &(&str, i16)| SupportedFeatureKey {
+        name: (*name).to_owned(),
+        min_version: 0,
+        max_version: *max_version,
+    };
+    let finalized = |(name, level): &(&str, i16)| FinalizedFeatureKey {
+        name: (*name).to_owned(),
+        max_version_level: *level,
+        min_version_level: *level,
+    };
+    ApiVersionsResponse {
+        api_keys: served().iter().map(advertised).collect(),
+        supported_features: FEATURES.iter().map(supported).collect(),
+        finalized_features_epoch: FEATURES_EPOCH,
+        finalized_features: FEATURES.iter().map(finalized).collect(),
+        ..Default::default()
+    }
 }
 
 /// Whether the client takes this broker for what it is. A client that was sent elsewhere by a stale address has to begin

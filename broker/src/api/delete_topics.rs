@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
@@ -36,7 +37,10 @@ pub(super) async fn handle(
     let work = move |config: &Config, catalog: &Catalog| delete(config, catalog, version, request);
     let responses = blocking(context, work).await;
     let deleted = responses.iter().filter(|one| one.error_code == ErrorCode::None.code());
-    context.groups.forget_topics(&deleted.filter_map(|one| one.name.clone()).collect());
+    let gone: HashSet<String> = deleted.filter_map(|one| one.name.clone()).collect();
+    let groups = Arc::clone(&context.groups);
+    // Every group is asked. A panic in there was logged, and the offsets expire in time.
+    let _ = tokio::task::spawn_blocking(move || groups.forget_topics(&gone)).await;
     DeleteTopicsResponse { responses, ..Default::default() }
 }
 

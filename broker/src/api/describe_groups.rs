@@ -3,6 +3,7 @@
 //! Before version 6 a group that is not there is one in the state `Dead`, without an error. Groups of other kinds are not
 //! there for this API.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -30,7 +31,9 @@ pub(super) async fn handle(
 ) -> DescribeGroupsResponse {
     let operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let mut groups = Vec::with_capacity(request.groups.len());
-    for group_id in request.groups {
+    // A group that is named thousands of times is not answered in kind.
+    let mut seen = HashSet::new();
+    for group_id in request.groups.into_iter().filter(|group_id| seen.insert(group_id.clone())) {
         let described =
             context.groups.run(&group_id, Meet::Existing, |group, _env, _fx| describe(group)).await;
         let described = described.map_err(|failure| match failure {

@@ -167,6 +167,10 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::OffsetDelete => serve!(context, session, incoming, offset_delete),
         ApiKey::DescribeCluster => serve!(context, session, incoming, describe_cluster),
         ApiKey::DescribeProducers => serve!(context, session, incoming, describe_producers),
+        ApiKey::ConsumerGroupHeartbeat => {
+            serve_caller!(context, session, incoming, consumer_group_heartbeat)
+        }
+        ApiKey::ConsumerGroupDescribe => serve!(context, session, incoming, consumer_group_describe),
         ApiKey::DescribeAcls => serve!(context, session, incoming, describe_acls),
         ApiKey::AlterReplicaLogDirs => serve!(context, session, incoming, alter_replica_log_dirs),
         ApiKey::ElectLeaders => serve!(context, session, incoming, elect_leaders),

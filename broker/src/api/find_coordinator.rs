@@ -4,6 +4,7 @@
 //! with Apache Kafka. There are no transactions yet: whoever asks for theirs gets `COORDINATOR_NOT_AVAILABLE`. The state
 //! of share partitions is kept by this broker too; clients have no reason to ask for it.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -58,7 +59,10 @@ pub(super) async fn handle(
         }
     };
     if FIRST_WITH_LIST <= version {
-        let coordinators = request.coordinator_keys.into_iter().map(describe).collect();
+        // A key that is named thousands of times is not answered in kind.
+        let mut seen = HashSet::new();
+        let keys = request.coordinator_keys.into_iter().filter(|key| seen.insert(key.clone()));
+        let coordinators = keys.map(describe).collect();
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let Coordinator { node_id, host, port, error_code, error_message, .. } = describe(request.key);

@@ -13,6 +13,8 @@ mod caller;
 mod close;
 mod config_entries;
 mod config_resource;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;

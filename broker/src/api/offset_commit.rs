@@ -134,6 +134,8 @@ mod tests {
     use crate::api::{
         delete_groups, delete_topics, describe_groups, list_groups, offset_delete, offset_fetch,
     };
+    use crate::catalog::alteration::{Alteration, Edit, Operation};
+    use crate::catalog::{Apply, TopicError};
 
     fn request(group_id: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequest {
         let partition = |(partition_index, committed_offset): &(i32, i64)| OffsetCommitRequestPartition {
@@ -247,10 +249,13 @@ mod tests {
         let topics = Some(vec![wanted(topic_id), wanted(Uuid::from_u128(77))]);
         let named = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics, ..Default::default() };
         let all = OffsetFetchRequestGroup { topics: None, ..named.clone() };
-        let request = OffsetFetchRequest { groups: vec![named, all], ..Default::default() };
-        let response = offset_fetch::handle(&fixture.context, &fixture.session, 10, request).await;
-        let found: Vec<Vec<(Uuid, i64, i16)>> = response
-            .groups
+        let mut groups = Vec::new();
+        for group in [named, all] {
+            let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+            let response = offset_fetch::handle(&fixture.context, &fixture.session, 10, request).await;
+            groups.extend(response.groups);
+        }
+        let found: Vec<Vec<(Uuid, i64, i16)>> = groups
             .iter()
             .map(|group| {
                 let topics = group.topics.iter();
@@ -355,7 +360,31 @@ mod tests {
         let request = DeleteTopicsRequest { topic_names, ..Default::default() };
         let response = delete_topics::handle(&fixture.context, &fixture.session, 5, request).await;
         assert_eq!(response.responses[0].error_code, ErrorCode::InvalidTopicException.code());
+        let set = |name: &str, value: &str| {
+            let edit = Edit { name: name.to_owned(), operation: Operation::Set(value.to_owned()) };
+            vec![("__consumer_offsets".to_owned(), Alteration::Edit(vec![edit]))]
+        };
+        let relaxed = fixture.context.catalog.alter(set("flush.ms", "1000"), Apply::Now);
+        assert!(matches!(relaxed[..], [Err(TopicError::Relaxed(_))]), "{relaxed:?}");
+        let altered = fixture.context.catalog.alter(set("segment.bytes", "1048576"), Apply::Now);
+        assert!(altered[0].is_ok(), "{altered:?}");
         assert_eq!(fetch(&fixture, "g", "t", &[0]).await, [at(5)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_again_is_not_answered_in_kind() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        commit(&fixture, "g", "t", &[(0, 5)]).await;
+        assert_eq!(fetch(&fixture, "g", "t", &[0, 0]).await, [at(5), nothing()]);
+        let group = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: None, ..Default::default() };
+        let request = OffsetFetchRequest { groups: vec![group.clone(), group], ..Default::default() };
+        let response = offset_fetch::handle(&fixture.context, &fixture.session, 8, request).await;
+        let codes: Vec<i16> = response.groups.iter().map(|group| group.error_code).collect();
+        assert_eq!(codes, [0, ErrorCode::InvalidRequest.code()]);
+        let request = DescribeGroupsRequest { groups: vec!["g".to_owned(); 3], ..Default::default() };
+        let response = describe_groups::handle(&fixture.context, &fixture.session, 6, request).await;
+        assert_eq!(response.groups.len(), 1);
     }
 
     #[tokio::test]

@@ -2,9 +2,10 @@
 //!
 //! What is answered is on disk: a commit that is still on its way there is not seen. A group that nobody knows has no
 //! offsets, which is no error. Differs from Apache Kafka: an offset of a topic that was deleted and created again is not
-//! served for the new one.
+//! served for the new one; a group or partition that a request names again is refused there, so that no small request has
+//! an answer without measure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -44,8 +45,12 @@ pub(super) async fn handle(
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
     if FIRST_WITH_GROUPS <= version {
-        let groups = request.groups.iter().map(|group| fetch(context, version, group)).collect();
-        return OffsetFetchResponse { groups, ..Default::default() };
+        let mut seen = HashSet::new();
+        let groups = request.groups.iter().map(|group| match seen.insert(group.group_id.as_str()) {
+            true => fetch(context, version, group),
+            false => refused_group(&group.group_id, ErrorCode::InvalidRequest),
+        });
+        return OffsetFetchResponse { groups: groups.collect(), ..Default::default() };
     }
     let topics = request.topics.map(|topics| {
         let topic = |topic: sendlog_protocol::messages::OffsetFetchRequestTopic| OffsetFetchRequestTopics {
@@ -108,11 +113,16 @@ fn fetch(context: &Context, version: i16, wanted: &OffsetFetchRequestGroup) -> O
         }
         Err(failure) => Err(error::of_coordinator(&failure)),
     };
-    let group_id = wanted.group_id.clone();
     match topics {
-        Ok(topics) => OffsetFetchResponseGroup { group_id, topics, ..Default::default() },
-        Err(code) => OffsetFetchResponseGroup { group_id, error_code: code.code(), ..Default::default() },
+        Ok(topics) => {
+            OffsetFetchResponseGroup { group_id: wanted.group_id.clone(), topics, ..Default::default() }
+        }
+        Err(code) => refused_group(&wanted.group_id, code),
     }
+}
+
+fn refused_group(group_id: &str, code: ErrorCode) -> OffsetFetchResponseGroup {
+    OffsetFetchResponseGroup { group_id: group_id.to_owned(), error_code: code.code(), ..Default::default() }
 }
 
 /// Every topic that the group has offsets of; from version 10 on, those that still exist.
@@ -162,7 +172,12 @@ fn asked_topic(
     }
     let name = topic.as_ref().map_or(wanted.name.as_str(), |topic| topic.name());
     let topic_id = topic.as_ref().map(|topic| topic.id());
+    let mut seen = HashSet::new();
     let look_up = |partition: &i32| {
+        if !seen.insert(*partition) {
+            let error_code = ErrorCode::InvalidRequest.code();
+            return OffsetFetchResponsePartitions { error_code, ..found(*partition, None) };
+        }
         let committed = group.and_then(|group| group.offsets().get(name, *partition));
         found(*partition, committed.filter(|committed| is_of(committed, topic_id)))
     };

@@ -17,7 +17,9 @@ use sendlog_protocol::messages::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
 };
-use sendlog_protocol::records::{self, BatchError, BatchHeader, Compression, ProduceLimits};
+use sendlog_protocol::records::{
+    self, BatchError, BatchHeader, Compression, ProduceLimits, RecompressionLimits,
+};
 use tokio::sync::oneshot;
 
 use super::{Close, Context, Session, error};
@@ -127,11 +129,12 @@ async fn queue(
         .records
         .ok_or_else(|| Refusal::because(ErrorCode::InvalidRecord, "no record batch where one is required"))?;
     let header = check(context, &partition, bytes.clone()).await?;
-    if header.attributes.is_transactional() {
-        return Err(Refusal::because(ErrorCode::InvalidTxnState, "transactions are not served yet"));
-    }
     if version < FIRST_WITH_ZSTD && header.attributes.compression() == Ok(Compression::Zstd) {
         return Err(Refusal::new(ErrorCode::UnsupportedCompressionType));
+    }
+    let (header, bytes) = packed(context, &partition, header, bytes).await?;
+    if header.attributes.is_transactional() {
+        return Err(Refusal::because(ErrorCode::InvalidTxnState, "transactions are not served yet"));
     }
     let ack = if acks == 0 { AckAt::Written } else { AckAt::Durable };
     Ok(context.appender.append(partition, ProducedBatch { header, bytes }, ack))
@@ -154,6 +157,36 @@ async fn check(
     let check = tokio::task::spawn_blocking(move || records::validate_produced(&bytes, &limits));
     // Only a panic in there, which is our own fault, leaves no result.
     check.await.unwrap_or(Err(BatchError::Truncated { bytes: 0, needed: size }))
+}
+
+/// A batch that was checked, in the codec that the topic stores.
+async fn packed(
+    context: &Context,
+    partition: &Partition,
+    header: BatchHeader,
+    bytes: Bytes,
+) -> Result<(BatchHeader, Bytes), BatchError> {
+    let config = partition.config();
+    let Some(to) = config.recompression else { return Ok((header, bytes)) };
+    if header.attributes.compression() == Ok(to.codec) {
+        return Ok((header, bytes));
+    }
+    let limits = RecompressionLimits {
+        decompressed_bytes_max: context.config.decompressed_batch_bytes_max,
+        batch_bytes_max: config.max_message_bytes,
+    };
+    let size = bytes.len();
+    let batch = bytes.clone();
+    let work = move || records::recompress(&batch, to, &limits);
+    let packed = match size <= CHECK_IN_PLACE_BYTES_MAX {
+        true => work()?,
+        // Only a panic in there, which is our own fault, leaves no result.
+        false => tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or(Err(BatchError::Truncated { bytes: 0, needed: size }))?,
+    };
+    let bytes = packed.unwrap_or(bytes);
+    Ok((BatchHeader::read(&bytes)?, bytes))
 }
 
 fn limits(context: &Context, partition: &Partition) -> ProduceLimits {
@@ -234,5 +267,72 @@ async fn answer(index: i32, outcome: Outcome) -> PartitionProduceResponse {
         record_errors: record_errors.collect(),
         error_message: refusal.message,
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+    use crate::catalog::Apply;
+    use crate::catalog::alteration::{Alteration, Edit, Operation};
+    use sendlog_protocol::messages::TopicProduceData;
+    use sendlog_protocol::records::{BatchBuilder, NewRecord, ProducerStamp};
+
+    /// Produces one batch of compressible records; its error code.
+    async fn produce(fixture: &Fixture, compression: Compression) -> i16 {
+        let mut builder = BatchBuilder::new();
+        for timestamp in 1..=100 {
+            let value = [b'v'; 200];
+            builder.add(&NewRecord { timestamp, value: Some(&value), ..Default::default() }).unwrap();
+        }
+        let records = builder.build(compression, ProducerStamp::NONE).unwrap();
+        let data = PartitionProduceData { index: 0, records: Some(records) };
+        let topic =
+            TopicProduceData { name: "a".to_owned(), partition_data: vec![data], ..Default::default() };
+        let request = ProduceRequest { acks: -1, topic_data: vec![topic], ..Default::default() };
+        let started = start(&fixture.context, &fixture.session, 9, request).await;
+        started.finish().await.unwrap().unwrap().responses[0].partition_responses[0].error_code
+    }
+
+    fn set(fixture: &Fixture, name: &str, value: &str) {
+        let edit = Edit { name: name.to_owned(), operation: Operation::Set(value.to_owned()) };
+        let wanted = vec![("a".to_owned(), Alteration::Edit(vec![edit]))];
+        fixture.context.catalog.alter(wanted, Apply::Now).remove(0).unwrap();
+    }
+
+    /// The codecs of the stored batches.
+    fn stored(fixture: &Fixture) -> Vec<Compression> {
+        let path = fixture.context.config.data_dir.join("a-0/00000000000000000000.log");
+        let bytes = std::fs::read(path).unwrap();
+        let mut rest = bytes.as_slice();
+        let mut codecs = Vec::new();
+        while !rest.is_empty() {
+            let header = BatchHeader::read(rest).unwrap();
+            codecs.push(header.attributes.compression().unwrap());
+            assert!(records::check_stored_records(&rest[..header.size()], 1 << 20).is_ok());
+            rest = &rest[header.size()..];
+        }
+        codecs
+    }
+
+    #[tokio::test]
+    async fn a_topics_codec_is_the_one_that_is_stored() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        assert_eq!(produce(&fixture, Compression::Snappy).await, 0);
+        for codec in ["gzip", "zstd", "lz4", "snappy", "uncompressed"] {
+            set(&fixture, "compression.type", codec);
+            assert_eq!(produce(&fixture, Compression::None).await, 0);
+            assert_eq!(produce(&fixture, Compression::Lz4).await, 0);
+        }
+        use Compression::{Gzip, Lz4, None as Plain, Snappy, Zstd};
+        assert_eq!(
+            stored(&fixture),
+            [Snappy, Gzip, Gzip, Zstd, Zstd, Lz4, Lz4, Snappy, Snappy, Plain, Plain]
+        );
+        set(&fixture, "max.message.bytes", "1000");
+        let too_large = ErrorCode::MessageTooLarge.code();
+        assert_eq!(produce(&fixture, Compression::Zstd).await, too_large, "unpacked it is 20 KB");
     }
 }

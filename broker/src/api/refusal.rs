@@ -64,7 +64,9 @@ fn of_topic(topic_error: &TopicError) -> ErrorCode {
         }
         TopicError::Exists(_) | TopicError::StillDeleting(_) => ErrorCode::TopicAlreadyExists,
         TopicError::Unknown | TopicError::NothingToAlter(_) => ErrorCode::UnknownTopicOrPartition,
-        TopicError::Config(_) | TopicError::Setting(ScopeError::Config(_)) => ErrorCode::InvalidConfig,
+        TopicError::Relaxed(_) | TopicError::Config(_) | TopicError::Setting(ScopeError::Config(_)) => {
+            ErrorCode::InvalidConfig
+        }
         TopicError::Setting(ScopeError::Request(_)) => ErrorCode::InvalidRequest,
         TopicError::Partitions(_) => ErrorCode::InvalidPartitions,
         TopicError::Limit { .. } => ErrorCode::PolicyViolation,

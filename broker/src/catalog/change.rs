@@ -184,7 +184,12 @@ impl Catalog {
         self.change_topics(wanted, apply, |next, (name, alteration)| {
             let topic = next.by_name(&name).ok_or(TopicError::NothingToAlter(name))?;
             let overrides = alteration.apply(&TopicScope(&self.live().config.settings), &topic.overrides)?;
-            let config = effective(&self.live().config, &overrides)?;
+            let live = self.live();
+            let config = effective(&live.config, &overrides)?;
+            let is_relaxed = !config.syncs_before_ack() && live.config.topic_defaults.syncs_before_ack();
+            if is_relaxed && name::is_internal(&topic.name) {
+                return Err(TopicError::Relaxed(topic.name.to_string()));
+            }
             Ok(Topic {
                 name: Arc::clone(&topic.name),
                 id: topic.id,

@@ -17,6 +17,11 @@ pub enum TopicError {
     /// The name is kept for the broker.
     #[error("Topic '{0}' is internal: it is the broker's own")]
     Internal(String),
+    /// One of the broker's own topics would lose what was acknowledged.
+    #[error(
+        "Topic '{0}' is internal: what is acknowledged in it is on disk, unless --flush relaxes that for all"
+    )]
+    Relaxed(String),
     /// A topic has the name.
     #[error("Topic '{0}' already exists.")]
     Exists(String),

@@ -110,7 +110,7 @@ fn one_refused_topic_does_not_touch_the_others() {
         new("a/b", 1),
         new("x_y", 1),
         new("x.y", 1),
-        with("c", &[("compression.type", "gzip")]),
+        with("c", &[("compression.type", "rar")]),
         new("d", 0),
         new("__consumer_offsets", 1),
         new("e", 2),

@@ -11,7 +11,10 @@ use super::settings::Settings;
 
 /// Settings that change while the broker runs.
 pub static DYNAMIC: &[&str] = &[
+    "compression.gzip.level",
+    "compression.lz4.level",
     "compression.type",
+    "compression.zstd.level",
     "group.consumer.assignment.interval.ms",
     "group.share.assignment.interval.ms",
     "log.cleaner.backoff.ms",

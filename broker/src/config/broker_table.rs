@@ -265,11 +265,14 @@ const TOPIC_DEFAULTS: &[Setting] = &[
     ),
     row(
         "compression.type",
-        Kind::Choice(&["producer"]),
+        Kind::Choice(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         Some("producer"),
         "",
-        "Default of `compression.type`. sendlog stores batches as the producer sent them.",
+        "Default of `compression.type`.",
     ),
+    row("compression.gzip.level", int(-1, 9), Some("-1"), "", "Default of `compression.gzip.level`."),
+    row("compression.lz4.level", int(1, 17), Some("9"), "", "Default of `compression.lz4.level`."),
+    row("compression.zstd.level", int(-131_072, 22), Some("3"), "", "Default of `compression.zstd.level`."),
     row(
         "min.insync.replicas",
         int(1, 1),

@@ -1,5 +1,7 @@
 //! The effective configuration of a topic: its own settings over the broker's over the table's defaults.
 
+use sendlog_protocol::records::{Compression, Recompression};
+
 use super::nearest::nearest;
 use super::scope::{Overrides, Scope};
 use super::setting::{Kind, Value};
@@ -14,6 +16,8 @@ pub struct TopicConfig {
     pub cleanup: CleanupPolicy,
     /// Largest record batch that may be produced.
     pub max_message_bytes: usize,
+    /// How batches are packed that come in another codec; `None` leaves all as they come.
+    pub recompression: Option<Recompression>,
     /// Whose clock stamps records.
     pub timestamp_type: TimestampType,
     /// How far a record's timestamp may be behind the broker's clock; `i64::MAX` is any distance.
@@ -126,6 +130,7 @@ impl TopicConfig {
                 compact: cleanup.iter().any(|word| word == "compact"),
             },
             max_message_bytes: values.number("max.message.bytes")?,
+            recompression: values.recompression()?,
             timestamp_type: match values.text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
@@ -352,6 +357,20 @@ impl Effective<'_> {
         })
     }
 
+    fn recompression(&self) -> Result<Option<Recompression>, TopicConfigError> {
+        let name = self.text("compression.type");
+        let level = match name.as_str() {
+            "gzip" => Some(self.number("compression.gzip.level")?).filter(|level| 1 <= *level),
+            "zstd" => Some(self.number("compression.zstd.level")?),
+            _ => None,
+        };
+        let codec = match name.as_str() {
+            "uncompressed" => Some(Compression::None),
+            other => Compression::from_name(other).filter(|codec| *codec != Compression::None),
+        };
+        Ok(codec.map(|codec| Recompression { codec, level }))
+    }
+
     fn ratio(&self, name: &'static str) -> Result<f64, TopicConfigError> {
         match self.parsed(name)? {
             Value::Ratio(ratio) => Ok(ratio),
@@ -453,11 +472,27 @@ mod tests {
     }
 
     #[test]
+    fn codecs_have_the_level_that_is_in_force() {
+        let packed = |on_topic: &[_]| config(&[("compression.zstd.level", "7")], on_topic).recompression;
+        let to = |codec, level| Some(Recompression { codec, level });
+        assert_eq!(packed(&[]), None);
+        assert_eq!(packed(&[("compression.type", "zstd")]), to(Compression::Zstd, Some(7)));
+        let own = [("compression.type", "zstd"), ("compression.zstd.level", "-3")];
+        assert_eq!(packed(&own), to(Compression::Zstd, Some(-3)));
+        assert_eq!(packed(&[("compression.type", "gzip")]), to(Compression::Gzip, None));
+        let best = [("compression.type", "gzip"), ("compression.gzip.level", "9")];
+        assert_eq!(packed(&best), to(Compression::Gzip, Some(9)));
+        assert_eq!(packed(&[("compression.type", "lz4")]), to(Compression::Lz4, None));
+        assert_eq!(packed(&[("compression.type", "uncompressed")]), to(Compression::None, None));
+        assert!(!refusal(&[("compression.type", "none")]).is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_served_is_refused_with_a_sentence() {
         assert_eq!(
-            refusal(&[("compression.type", "zstd")]),
-            "Invalid value zstd for configuration compression.type: only `producer` is supported: sendlog stores \
-             batches as the producer sent them; set compression.type of the producer"
+            refusal(&[("preallocate", "true")]),
+            "Invalid value true for configuration preallocate: only `false` is supported: sendlog does not preallocate \
+             segment files"
         );
         assert!(refusal(&[("remote.storage.enable", "true")]).contains("no tiered storage"));
         assert!(refusal(&[("min.insync.replicas", "2")]).contains("one replica"));

@@ -39,8 +39,6 @@ pub enum Support {
 }
 
 const NO_TIERING: Support = Support::DefaultOnly("sendlog has no tiered storage yet");
-const NO_RECOMPRESSION: Support =
-    Support::Accepted("No effect, as with Kafka's compression.type=producer: batches are stored as sent.");
 const NO_REPLICAS: Support = Support::DefaultOnly("sendlog has one replica, so there is nothing to throttle");
 
 /// The setting called `name`.
@@ -90,8 +88,8 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         int(-1, 9),
         "-1",
         "",
-        &[],
-        NO_RECOMPRESSION,
+        &[same("compression.gzip.level")],
+        Support::Full,
         "Level of gzip where the broker compresses.",
     ),
     row(
@@ -99,8 +97,8 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         int(1, 17),
         "9",
         "",
-        &[],
-        NO_RECOMPRESSION,
+        &[same("compression.lz4.level")],
+        Support::Accepted("No effect: this lz4 has one level."),
         "Level of lz4 where the broker compresses.",
     ),
     row(
@@ -109,18 +107,17 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "producer",
         "",
         &[same("compression.type")],
-        Support::DefaultOnly(
-            "sendlog stores batches as the producer sent them; set compression.type of the producer",
-        ),
-        "The codec of stored batches; `producer` keeps the producer's.",
+        Support::Full,
+        "The codec of stored batches. `producer` keeps the producer's; any other packs batches anew that come in another one, \
+         before they are stored.",
     ),
     row(
         "compression.zstd.level",
         int(-131_072, 22),
         "3",
         "",
-        &[],
-        NO_RECOMPRESSION,
+        &[same("compression.zstd.level")],
+        Support::Full,
         "Level of zstd where the broker compresses.",
     ),
     row(

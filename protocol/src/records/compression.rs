@@ -81,13 +81,26 @@ impl Compression {
     /// # Errors
     /// [`BatchError::OutputTooLarge`], [`BatchError::NotCompressed`].
     pub fn compress(self, input: &[u8], output_max: usize) -> Result<Vec<u8>, BatchError> {
+        self.compress_at(None, input, output_max)
+    }
+
+    /// Compresses at a level, of gzip 1 to 9 and of zstd -131072 to 22; lz4 and snappy have none.
+    ///
+    /// # Errors
+    /// As [`Self::compress`].
+    pub fn compress_at(
+        self,
+        level: Option<i32>,
+        input: &[u8],
+        output_max: usize,
+    ) -> Result<Vec<u8>, BatchError> {
         let mut out = Capped { bytes: Vec::new(), limit: output_max, exceeded: false };
         let written = match self {
             Self::None => out.write_all(input),
-            Self::Gzip => gzip(input, &mut out),
+            Self::Gzip => gzip(level, input, &mut out),
             Self::Snappy => snappy::compress(input, &mut out),
             Self::Lz4 => lz4(input, &mut out),
-            Self::Zstd => zstd(input, &mut out),
+            Self::Zstd => zstd(level, input, &mut out),
         };
         match written {
             Ok(()) => Ok(out.bytes),
@@ -117,8 +130,10 @@ impl Compression {
     }
 }
 
-fn gzip(input: &[u8], out: &mut Capped) -> std::io::Result<()> {
-    let mut encoder = GzEncoder::new(out, flate2::Compression::default());
+fn gzip(level: Option<i32>, input: &[u8], out: &mut Capped) -> std::io::Result<()> {
+    let level = level.and_then(|level| u32::try_from(level).ok()).filter(|level| (1..=9).contains(level));
+    let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
+    let mut encoder = GzEncoder::new(out, level);
     encoder.write_all(input)?;
     encoder.finish().map(|_| ())
 }
@@ -133,8 +148,9 @@ fn lz4(input: &[u8], out: &mut Capped) -> std::io::Result<()> {
 }
 
 /// In one call, so that the frame tells its content size and takes a window no larger than that.
-fn zstd(input: &[u8], out: &mut Capped) -> std::io::Result<()> {
-    out.write_all(&zstd::bulk::compress(input, zstd::DEFAULT_COMPRESSION_LEVEL)?)
+fn zstd(level: Option<i32>, input: &[u8], out: &mut Capped) -> std::io::Result<()> {
+    let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
+    out.write_all(&zstd::bulk::compress(input, level)?)
 }
 
 /// A vector that refuses to grow beyond a limit.

@@ -16,6 +16,7 @@ mod header;
 mod patch;
 mod raw;
 mod read;
+mod recompress;
 mod retain;
 mod snappy;
 mod source;
@@ -35,5 +36,6 @@ pub use header::{
 pub use patch::{patch_offset_and_epoch, stamp_create_time, stamp_log_append_time, stamp_producer};
 pub use raw::{RawRecord, RawRecords, raw_records, uncompressed_records};
 pub use read::{Record, RecordHeader, Records, read_records};
+pub use recompress::{Recompression, RecompressionLimits, recompress};
 pub use retain::{Marker, Retained, Retention, empty_batch, retain_records};
 pub use timestamp::{OffsetAndTimestamp, first_record_at_or_after, max_timestamp_record};

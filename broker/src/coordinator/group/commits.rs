@@ -1,5 +1,6 @@
 //! Committing, deleting and expiring the offsets of a group.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -56,6 +57,7 @@ impl Group {
                 return Err(ErrorCode::OffsetMetadataTooLarge);
             }
             let NewOffset { partition, topic_id, offset, leader_epoch, metadata } = new;
+            self.check_commit_of(check, topic_id, partition.partition)?;
             let committed = Committed {
                 offset,
                 leader_epoch,
@@ -81,16 +83,18 @@ impl Group {
         if self.is_subscribed(&partition.topic) {
             return Err(ErrorCode::GroupSubscribedToTopic);
         }
-        if self.offsets().partitions().contains(&partition) {
+        if self.offsets().partitions_of(&partition.topic).contains(&partition) {
             fx.offsets.push(OffsetChange { partition, committed: None });
         }
         Ok(())
     }
 
     /// Forgets the offsets of topics that are gone.
-    pub fn forget_topics(&self, is_gone: impl Fn(&str) -> bool, fx: &mut Effects) {
-        let gone = self.offsets().partitions().into_iter().filter(|partition| is_gone(&partition.topic));
-        fx.offsets.extend(gone.map(|partition| OffsetChange { partition, committed: None }));
+    pub fn forget_topics(&self, gone: &HashSet<String>, fx: &mut Effects) {
+        for topic in gone {
+            let partitions = self.offsets().partitions_of(topic).into_iter();
+            fx.offsets.extend(partitions.map(|partition| OffsetChange { partition, committed: None }));
+        }
     }
 
     /// Forgets the offsets that nobody has used for so long, and the group with the last of them if it has no members

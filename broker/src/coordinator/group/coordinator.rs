@@ -1,7 +1,8 @@
 //! The groups, each behind its lock, and the way of an event through them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::error::Error;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::stop::Stop;
 
 /// A group that is due again at once is looked at again after this time, so that a fault in it costs no processor.
 const DUE_AGAIN_MS: i64 = 10;
+
+/// How often it is said that changes are not stored.
+const COMPLAINT_INTERVAL_MS: i64 = 10_000;
 
 /// What the coordinator works with.
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ pub struct GroupCoordinator {
     share_members_left: Mutex<Vec<(Arc<str>, Arc<str>)>>,
     /// About the memory of all durable offsets.
     offsets_bytes: AtomicU64,
+    /// When it was last said that a change is not stored, by the steady clock.
+    complained_ms: AtomicI64,
 }
 
 impl GroupCoordinator {
@@ -80,6 +86,7 @@ impl GroupCoordinator {
             tickets: AtomicU64::new(0),
             share_members_left: Mutex::default(),
             offsets_bytes: AtomicU64::new(0),
+            complained_ms: AtomicI64::new(0),
         }
     }
 
@@ -181,7 +188,7 @@ impl GroupCoordinator {
     /// Forgets the offsets of topics that are gone.
     pub fn forget_topics(self: &Arc<Self>, gone: &HashSet<String>) {
         if !gone.is_empty() {
-            self.visit_all(|group, fx| group.forget_topics(|topic| gone.contains(topic), fx));
+            self.visit_all(|group, fx| group.forget_topics(gone, fx));
         }
     }
 
@@ -321,7 +328,9 @@ impl GroupCoordinator {
     ) -> (R, Result<Option<oneshot::Receiver<Settlement>>, CoordinatorError>) {
         let topics = self.images.current(&self.parts.catalog);
         let now = Moment { wall_ms: self.parts.clock.now_ms(), steady_ms: self.steady_ms() };
-        let env = Env { now, config: &self.parts.config, topics: &topics, fresh_id: Uuid::new_v4() };
+        let live = self.parts.catalog.live();
+        let group = live.group(state.group.id());
+        let env = Env { now, config: &live.config, group: &group, topics: &topics, fresh_id: Uuid::new_v4() };
         let mut effects = Effects::default();
         let result = event(&mut state.group, &env, &mut effects);
         if !effects.share_members_left.is_empty() {
@@ -332,7 +341,7 @@ impl GroupCoordinator {
         let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
         let waiting = state.store(effects, to);
         if let Err(error) = &waiting {
-            tracing::warn!(group = %state.group.id(), %error, "a change of a group is not stored");
+            self.complain(error);
         }
         if state.wants_await() {
             tokio::spawn(Arc::clone(self).await_appends(Arc::clone(slot)));
@@ -340,6 +349,15 @@ impl GroupCoordinator {
         self.arm(state, now.steady_ms);
         self.tidy(slot, state);
         (result, waiting)
+    }
+
+    /// Says that a change is not stored, once in a while: a full disk refuses all of them.
+    fn complain(&self, error: &dyn Error) {
+        let (now_ms, last_ms) = (self.steady_ms(), self.complained_ms.load(Ordering::Relaxed));
+        if last_ms == 0 || COMPLAINT_INTERVAL_MS <= now_ms - last_ms {
+            self.complained_ms.store(now_ms.max(1), Ordering::Relaxed);
+            tracing::warn!(%error, "changes of groups are not stored");
+        }
     }
 
     /// Takes over the groups of a partition that was read. Nobody reaches them before they are all there.
@@ -379,7 +397,7 @@ impl GroupCoordinator {
             // A reply that was dropped is a job that the commit threads no longer took.
             let result = answer.await.unwrap_or(Err(AppendError::Stopping)).map(drop);
             if let Err(error) = &result {
-                tracing::warn!(%error, "a change of a group is not stored");
+                self.complain(error);
             }
             let mut state = slot.lock();
             let before = state.group.offsets().bytes();

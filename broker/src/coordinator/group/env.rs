@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::topics_image::TopicsImage;
 use crate::config::Config;
+use crate::config::group_config::GroupConfig;
 
 /// A moment, by two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Env<'a> {
     pub now: Moment,
     /// The broker's settings.
     pub config: &'a Config,
+    /// The group's own settings.
+    pub group: &'a GroupConfig,
     /// The topics.
     pub topics: &'a TopicsImage,
     /// A random id, another one for every event: for a member that needs one.

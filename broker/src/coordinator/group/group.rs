@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::group_records::GroupRecord;
+use uuid::Uuid;
 
 use super::classic::ClassicGroup;
 use super::commit::CommitCheck;
@@ -33,7 +34,7 @@ pub enum Kind {
     /// Of the classic protocol.
     Classic(Box<ClassicGroup>),
     /// Of the consumer protocol (KIP-848).
-    Consumer(ConsumerGroup),
+    Consumer(Box<ConsumerGroup>),
     /// A share group (KIP-932).
     Share(ShareGroup),
 }
@@ -134,7 +135,10 @@ impl Group {
                 group.on_deadline(env, fx);
                 self.drop_blank();
             }
-            Kind::Consumer(group) => group.on_deadline(env, fx),
+            Kind::Consumer(group) => {
+                group.on_deadline(env, fx);
+                self.settle_protocol(env, fx);
+            }
             Kind::Share(group) => group.on_deadline(env, fx),
         }
     }
@@ -164,6 +168,19 @@ impl Group {
             Kind::Consumer(group) => group.check_commit(commit, env),
             // Its offsets are the broker's to keep.
             Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
+        }
+    }
+
+    /// Whether a commit that may be made may be made of this partition.
+    pub(super) fn check_commit_of(
+        &self,
+        commit: &CommitCheck<'_>,
+        topic_id: Uuid,
+        partition: i32,
+    ) -> Result<(), ErrorCode> {
+        match &self.kind {
+            Kind::Consumer(group) => group.check_commit_of(commit, topic_id, partition),
+            Kind::Simple | Kind::Classic(_) | Kind::Share(_) => Ok(()),
         }
     }
 

@@ -28,7 +28,15 @@ impl Group {
                 answer
             }
             Kind::Classic(classic) => classic.join(request, joiner, ticket, env, fx),
-            Kind::Consumer(_) | Kind::Share(_) => Some(refuse_join(ErrorCode::InconsistentGroupProtocol)),
+            Kind::Consumer(group) if group.is_empty() => {
+                fx.records.extend(group.tombstones());
+                let mut classic = ClassicGroup::new(self.id());
+                let answer = classic.join(request, joiner, ticket, env, fx);
+                self.become_classic(classic);
+                answer
+            }
+            Kind::Consumer(_) => Some(self.join_consumers(request, joiner, env, fx)),
+            Kind::Share(_) => Some(refuse_join(ErrorCode::InconsistentGroupProtocol)),
         }
     }
 
@@ -42,7 +50,8 @@ impl Group {
     ) -> Option<SyncGroupResponse> {
         match self.kind_mut() {
             Kind::Classic(classic) => classic.sync(request, ticket, env, fx),
-            Kind::Simple | Kind::Consumer(_) | Kind::Share(_) => Some(SyncGroupResponse {
+            Kind::Consumer(_) => Some(self.sync_consumers(&request, env)),
+            Kind::Simple | Kind::Share(_) => Some(SyncGroupResponse {
                 error_code: ErrorCode::UnknownMemberId.code(),
                 ..SyncGroupResponse::default()
             }),
@@ -53,7 +62,8 @@ impl Group {
     pub fn heartbeat(&mut self, request: &HeartbeatRequest, env: &Env<'_>) -> HeartbeatResponse {
         match self.kind_mut() {
             Kind::Classic(classic) => classic.heartbeat(request, env),
-            Kind::Simple | Kind::Consumer(_) | Kind::Share(_) => HeartbeatResponse {
+            Kind::Consumer(_) => self.classic_heartbeat(request, env),
+            Kind::Simple | Kind::Share(_) => HeartbeatResponse {
                 error_code: ErrorCode::UnknownMemberId.code(),
                 ..HeartbeatResponse::default()
             },
@@ -73,7 +83,12 @@ impl Group {
                 self.drop_blank();
                 answer
             }
-            Kind::Simple | Kind::Consumer(_) | Kind::Share(_) => nobody_leaves(request),
+            Kind::Consumer(group) => {
+                let answer = group.leave_classic(request, env, fx);
+                self.settle_protocol(env, fx);
+                answer
+            }
+            Kind::Simple | Kind::Share(_) => nobody_leaves(request),
         }
     }
 

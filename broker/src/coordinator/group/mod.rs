@@ -13,12 +13,14 @@
 //! start: __consumer_offsets -> load -> group.replay(record) ... -> group.loaded(env)
 //! ```
 
+pub mod assign;
 mod backlog;
 mod batch;
 pub mod classic;
 pub mod commit;
 pub mod commits;
 pub mod consumer;
+mod consumers;
 pub mod coordinator;
 pub mod effects;
 pub mod env;

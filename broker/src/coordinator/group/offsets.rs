@@ -108,6 +108,19 @@ impl Offsets {
         all
     }
 
+    /// As [`Self::partitions`], of one topic.
+    #[must_use]
+    pub fn partitions_of(&self, topic: &str) -> BTreeSet<TopicPartition> {
+        let mut found = BTreeSet::new();
+        if let Some((topic, partitions)) = self.durable.get_key_value(topic) {
+            let named = |partition: &i32| TopicPartition { topic: Arc::clone(topic), partition: *partition };
+            found.extend(partitions.keys().map(named));
+        }
+        let queued = self.queued.iter().flatten().filter(|change| change.committed.is_some());
+        found.extend(queued.map(|change| change.partition.clone()).filter(|one| &*one.topic == topic));
+        found
+    }
+
     /// Changes that forget all of them.
     #[must_use]
     pub fn forget_all(&self) -> Vec<OffsetChange> {
@@ -200,6 +213,8 @@ mod tests {
         let mut offsets = Offsets::default();
         offsets.apply(change(0, Some(1)));
         offsets.queue(vec![change(1, Some(1))]);
+        assert_eq!(offsets.partitions_of("t"), offsets.partitions());
+        assert!(offsets.partitions_of("u").is_empty());
         let forget = offsets.forget_all();
         assert_eq!(forget, [change(0, None), change(1, None)]);
         offsets.queue(forget);

@@ -57,7 +57,7 @@ impl Group {
             }
             let kind = match of {
                 Of::Classic => Kind::Classic(Box::new(ClassicGroup::new(self.id()))),
-                Of::Consumer => Kind::Consumer(ConsumerGroup::new(self.id())),
+                Of::Consumer => Kind::Consumer(Box::new(ConsumerGroup::new(self.id()))),
                 Of::Share => Kind::Share(ShareGroup::new(self.id())),
             };
             *self.kind_mut() = kind;

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::load::Replayed;
 use super::topics_image::{TopicImage, TopicsImage};
 use super::{Effects, Env, Moment, record};
+use crate::config::group_config::GroupConfig;
+use crate::config::scope::Overrides;
 use crate::config::{Args, Config};
 
 /// Later than any deadline of a group whose members have sane time-outs.
@@ -26,6 +28,7 @@ pub fn replay(records: impl IntoIterator<Item = (Bytes, Option<Bytes>)>) -> usiz
     });
     let topic = TopicImage { name: "t".into(), id: Uuid::from_u128(1), partitions: 3 };
     let topics = TopicsImage::new(1, [topic]);
+    let own = GroupConfig::resolve(&config.groups, &Overrides::new());
     let mut replayed = Replayed::default();
     for (key, value) in records {
         replayed.take(key, value);
@@ -36,7 +39,7 @@ pub fn replay(records: impl IntoIterator<Item = (Bytes, Option<Bytes>)>) -> usiz
         let mut fx = Effects::default();
         for (at, wall_ms) in [(0, 0), (LATER_MS, LATER_MS)] {
             let now = Moment { wall_ms, steady_ms: at };
-            let env = Env { now, config, topics: &topics, fresh_id: Uuid::from_u128(2) };
+            let env = Env { now, config, group: &own, topics: &topics, fresh_id: Uuid::from_u128(2) };
             if at == 0 {
                 group.loaded(&env, &mut fx);
             }

@@ -10,6 +10,8 @@ use uuid::Uuid;
 use sendlog_protocol::error_code::ErrorCode;
 
 use super::*;
+use crate::config::group_config::GroupConfig;
+use crate::config::scope::Overrides;
 use crate::config::{Args, Config};
 use crate::coordinator::group::{Moment, TopicImage};
 
@@ -56,7 +58,9 @@ impl World {
 
     fn event<R>(&mut self, event: impl FnOnce(&mut ShareGroup, &Env<'_>, &mut Effects) -> R) -> R {
         let now = Moment { wall_ms: 1_000_000 + self.now_ms, steady_ms: self.now_ms };
-        let env = Env { now, config: &self.config, topics: &self.topics, fresh_id: Uuid::from_u128(99) };
+        let own = GroupConfig::resolve(&self.config.groups, &Overrides::new());
+        let (config, topics) = (&self.config, &self.topics);
+        let env = Env { now, config, group: &own, topics, fresh_id: Uuid::from_u128(99) };
         let mut fx = Effects::default();
         let result = event(&mut self.group, &env, &mut fx);
         self.log.extend(fx.records);

@@ -22,6 +22,8 @@ use sendlog_protocol::messages::{
 use uuid::Uuid;
 
 use super::*;
+use crate::config::group_config::GroupConfig;
+use crate::config::scope::Overrides;
 use crate::config::{Args, Config};
 use crate::coordinator::group::{Effects, Reply, Ticket, TopicsImage};
 
@@ -108,6 +110,7 @@ impl Bench {
         let env = Env {
             now: Moment { wall_ms: self.now_ms + 5, steady_ms: self.now_ms },
             config: &self.config,
+            group: &GroupConfig::resolve(&self.config.groups, &Overrides::new()),
             topics: &topics,
             fresh_id: Uuid::from_u128(self.ids),
         };
