@@ -80,7 +80,8 @@ fn values_stay_while_segments_shrink_and_over_every_restart() {
         let records = until_compacted(&mut kafka);
         assert_eq!(keyed::table(&records), table);
         assert!(records.len() < 400, "{} of {} records are left", records.len(), 600 * (round + 1));
-        assert_eq!(with_a_real_client(&broker), records);
+        // Some more may be compacted meanwhile.
+        assert_eq!(keyed::table(&with_a_real_client(&broker)), table);
         match round {
             0 => broker.kill(),
             _ => assert!(broker.terminate().success()),
