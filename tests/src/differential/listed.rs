@@ -64,12 +64,15 @@ pub fn table(document: &str, name: &str) -> Result<Vec<Listed>, String> {
         document.split_once(&format!("<!-- {name} -->")).ok_or_else(|| format!("no table {name:?}"))?;
     let rows =
         behind.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    rows.skip(2)
+    let rows: Result<Vec<Vec<Listed>>, String> = rows
+        .skip(2)
         .map(|row| parse(row).ok_or_else(|| format!("not a difference with its reason: {row}")))
-        .collect()
+        .collect();
+    Ok(rows?.concat())
 }
 
-fn parse(row: &str) -> Option<Listed> {
+/// One for each part of a line that the row names: each of them must occur.
+fn parse(row: &str) -> Option<Vec<Listed>> {
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
     let [steps, side, fragment, reason] = cells.as_slice() else { return None };
     let side = match *side {
