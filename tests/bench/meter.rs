@@ -34,6 +34,16 @@ impl Meter {
         self.operations.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// All bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lets the workers end.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
     /// Inside the window: latencies count.
     pub fn is_measuring(&self) -> bool {
         self.measuring.load(Ordering::Relaxed)

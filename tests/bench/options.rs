@@ -91,6 +91,8 @@ pub enum Scenario {
     Metadata,
     /// 1,000 groups that commit offsets; rebalances of 100 members.
     Groups,
+    /// A topic of --gib is compacted, while another one is read.
+    Compaction,
 }
 
 impl Options {

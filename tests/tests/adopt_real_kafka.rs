@@ -50,8 +50,7 @@ fn kafkas_records_come_to_sendlog_and_go_back() {
         report.check("the report", has_report(&adopted));
         adopt(&kafka, &data_dir, &["--topic", "aborted", "--allow-aborted"])?;
         report.check("Kafka's files are as they were", same_files(&before, &files_of(&kafka.log_dir())));
-        let mut broker =
-            Broker::start(BrokerOptions { data_dir: Some(data_dir.clone()), ..Default::default() });
+        let mut broker = Broker::start(BrokerOptions { data_dir: Some(data_dir.clone()), ..as_it_came() });
         let dump = dump_command();
         report.check("every record is served", same(&records, &jars.data(&broker.bootstrap(), &dump)?));
         report.check("settings came along", settings(&broker));
@@ -69,6 +68,11 @@ fn kafkas_records_come_to_sendlog_and_go_back() {
         report.check("a real Kafka serves what sendlog wrote", same(&appended, &back(&jars, &data_dir)?));
         Ok(())
     });
+}
+
+/// Without the cleaner, which would compact further what Kafka has compacted.
+fn as_it_came() -> BrokerOptions {
+    BrokerOptions::with_args(["--set", "log.cleaner.enable=false"])
 }
 
 fn names() -> Vec<&'static str> {

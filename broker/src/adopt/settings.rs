@@ -10,6 +10,7 @@ use crate::config::topic;
 
 const RETENTION: &str = "retention.ms";
 const CLEANUP: &str = "cleanup.policy";
+const COMPACTION_LAG: &str = "min.compaction.lag.ms";
 
 /// What a topic sets, and what there is to say about it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,8 +39,12 @@ pub(super) fn adapt(
         }
         None if has_gaps => {
             adapted.overrides.insert(CLEANUP.to_owned(), "compact".to_owned());
+            // It is a guess: records without keys, and older values, may be wanted.
+            adapted.overrides.insert(COMPACTION_LAG.to_owned(), i64::MAX.to_string());
             adapted.notes.push(format!(
-                "its settings in Kafka are not known; offsets are missing, as compaction leaves them, so it gets {CLEANUP}=compact"
+                "its settings in Kafka are not known; offsets are missing, as compaction leaves them, so it gets {CLEANUP}=compact, \
+                 and {COMPACTION_LAG}={}: nothing is removed until you lower that",
+                i64::MAX
             ));
         }
         None => {}
@@ -84,6 +89,10 @@ mod tests {
         let both = adapted(&[("cleanup.policy", "compact,delete")]);
         assert_eq!(overrides(&both), [("cleanup.policy", "compact,delete"), ("retention.ms", "-1")]);
         assert_eq!(overrides(&adapt(None, false).unwrap()), [("retention.ms", "-1")]);
-        assert_eq!(overrides(&adapt(None, true).unwrap()), [("cleanup.policy", "compact")]);
+        let guessed = adapt(None, true).unwrap();
+        assert_eq!(
+            overrides(&guessed),
+            [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "9223372036854775807")]
+        );
     }
 }

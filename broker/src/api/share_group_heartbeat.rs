@@ -40,13 +40,14 @@ pub(super) async fn handle(
     request: ShareGroupHeartbeatRequest,
 ) -> ShareGroupHeartbeatResponse {
     let member_id = request.member_id.clone();
+    let heartbeat_interval_ms = context.catalog.live().group(&request.group_id).share_heartbeat_interval_ms;
     let answer = report(context, caller, request).await;
     context.shares.release_left();
     match answer {
         Ok(answer) => ShareGroupHeartbeatResponse {
             member_id: Some(member_id),
             member_epoch: answer.member_epoch,
-            heartbeat_interval_ms: context.config.groups.share.heartbeat_interval_ms.default,
+            heartbeat_interval_ms,
             assignment: answer.assignment.map(respond),
             ..Default::default()
         },

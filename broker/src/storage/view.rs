@@ -9,6 +9,7 @@ use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::header_walk::Located;
 use crate::storage::holes::Quarantined;
 use crate::storage::offset_index::OffsetEntry;
+use crate::storage::quarantine::is_placeholder;
 use crate::storage::segment::Segment;
 
 use sendlog_protocol::records::BatchHeader;
@@ -113,7 +114,8 @@ impl LogView {
         self.segments.iter().map(|segment| segment.size()).sum()
     }
 
-    /// Whole batches from the one that contains `offset` on (the next one, if that offset was never written), below
+    /// Whole batches from the one that contains `offset` on (the next one, if that offset was never written, or compaction has
+    /// left no record in its batch), below
     /// `bound`, of at most `max_bytes`, but at least one if `min_one`. The range lies in one segment, and ends before what is
     /// known to be damaged. None at the bound, or if not even the first batch fits.
     ///
@@ -177,9 +179,10 @@ impl LogView {
     ) -> Result<Option<SegmentRange<'_>>, ReadError> {
         let RangeLimits { bound, max_bytes, min_one } = limits;
         self.check_range(offset, bound)?;
-        let Some((segment, first)) = self.find(offset, bound, io)? else { return Ok(None) };
+        let Some(found) = self.find(offset, bound, io)? else { return Ok(None) };
+        let (segment, first) = self.past_emptied(found, bound, io)?;
         // Damage that was found since then does not cut the batch in two.
-        let end = segment.readable_end(offset, bound.end_in(segment)).max(first.end());
+        let end = segment.readable_end(first.header.base_offset, bound.end_in(segment)).max(first.end());
         let limit = first.position.saturating_add(max_bytes as u64);
         let stop = if limit < first.end() {
             if !min_one {
@@ -250,6 +253,25 @@ impl LogView {
             }
         }
         Ok(None)
+    }
+
+    /// The next batch with records, if compaction has left none in this one. A range with no record at all, as a segment may
+    /// be that had only such batches, would keep some clients where they are.
+    fn past_emptied<'a>(
+        &'a self,
+        found: (&'a Arc<Segment>, Located),
+        bound: &Bound,
+        io: IoMode,
+    ) -> Result<(&'a Arc<Segment>, Located), ReadError> {
+        let mut next = found;
+        while next.1.header.record_count == 0 && !is_placeholder(&next.1.header) {
+            match self.find(next.1.header.next_offset(), bound, io) {
+                Ok(Some(later)) => next = later,
+                Ok(None) | Err(ReadError::Quarantined { .. }) => return Ok(found),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(next)
     }
 
     /// Looks twice at a batch that comes after missing offsets, as compaction leaves them: no checksum covers its own.

@@ -6,6 +6,7 @@ use crate::bench::Bench;
 use crate::options::Scenario;
 use crate::report::Case;
 
+mod compaction;
 mod connections;
 mod durability;
 mod end_to_end;
@@ -23,7 +24,7 @@ mod restart;
 mod topics;
 
 /// All, in the order in which `all` runs them.
-pub const ORDER: [Scenario; 14] = [
+pub const ORDER: [Scenario; 15] = [
     Scenario::Ready,
     Scenario::Fetch,
     Scenario::Produce,
@@ -38,6 +39,7 @@ pub const ORDER: [Scenario; 14] = [
     Scenario::Topics,
     Scenario::Metadata,
     Scenario::Groups,
+    Scenario::Compaction,
 ];
 
 /// Runs one scenario.
@@ -58,6 +60,7 @@ pub fn run(scenario: Scenario, bench: &Bench) -> io::Result<Vec<Case>> {
         Scenario::Topics => topics::run(bench),
         Scenario::Metadata => metadata::run(bench),
         Scenario::Groups => groups::run(bench),
+        Scenario::Compaction => compaction::run(bench),
     }
 }
 

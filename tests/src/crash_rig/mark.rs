@@ -14,6 +14,8 @@ pub struct Keeping {
     pub is_strict: bool,
     /// Retention may leave no more than this of a partition.
     pub retention_bytes: Option<u64>,
+    /// Only the last record of each key has to be there.
+    pub is_compacted: bool,
 }
 
 /// A partition of a topic.

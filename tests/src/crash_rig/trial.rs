@@ -18,6 +18,7 @@ use super::volume::{FileSystemKind, Volume};
 use crate::batches;
 use crate::broker::{Broker, BrokerOptions};
 use crate::kafka::{Kafka, Produce, ProduceFailure, error_name};
+use crate::keyed;
 
 /// How brokers of a workload are started.
 #[derive(Clone, Debug, Default)]
@@ -210,7 +211,11 @@ impl Sequel<'_> {
                     self.send(&place, batch)?;
                 }
                 let new = format!("after {} batches and a power cut, to {place:?}", log.sent.len());
-                self.send(&place, &batches::of(&[new]))?;
+                let new = match topic.keeping.is_compacted {
+                    true => keyed::of("after", Some(&new)),
+                    false => batches::of(&[new]),
+                };
+                self.send(&place, &new)?;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::compacted;
 use super::promises::{LogPromise, Presence, Promises, TopicPromise};
 use super::survey::{FoundLog, Survey};
 use crate::batches;
@@ -112,6 +113,9 @@ impl Judging<'_> {
     fn judge(&self, breaches: &mut Vec<Breach>) {
         let mut complain =
             |kind, text: String| breaches.push(Breach::new(kind, format!("{}: {text}", self.name)));
+        if self.promise.keeping.is_compacted {
+            return compacted::judge(self.owed, self.found, &mut complain);
+        }
         self.judge_start(&mut complain);
         self.judge_order(&mut complain);
         let present = self.judge_batches(&mut complain);
@@ -224,7 +228,10 @@ mod tests {
     }
 
     fn promises(more: &[Mark]) -> Promises {
-        promises_of(Keeping { partitions: 1, is_strict: true, retention_bytes: None }, more)
+        promises_of(
+            Keeping { partitions: 1, is_strict: true, retention_bytes: None, is_compacted: false },
+            more,
+        )
     }
 
     /// Two batches, acknowledged at 0 and 1, and one that is not.
@@ -331,14 +338,19 @@ mod tests {
         assert_eq!(kinds(&answered, &both), [BreachKind::Offsets], "what was deleted comes back");
         assert_eq!(kinds(&answered, &rest), []);
         for (retention_bytes, expected) in [(two.len() as u64, vec![]), (1000, vec![BreachKind::Offsets])] {
-            let keeping = Keeping { partitions: 1, is_strict: true, retention_bytes: Some(retention_bytes) };
+            let keeping = Keeping {
+                partitions: 1,
+                is_strict: true,
+                retention_bytes: Some(retention_bytes),
+                is_compacted: false,
+            };
             assert_eq!(kinds(&promises_of(keeping, &[]), &rest), expected, "{retention_bytes}");
         }
     }
 
     #[test]
     fn a_relaxed_topic_owes_order_and_truth_only() {
-        let keeping = Keeping { partitions: 1, is_strict: false, retention_bytes: None };
+        let keeping = Keeping { partitions: 1, is_strict: false, retention_bytes: None, is_compacted: false };
         let relaxed = promises_of(keeping, &[Mark::Read(place(), stored("two", 1))]);
         assert_eq!(kinds(&relaxed, &survey(0, 1, &[stored("one", 0)])), []);
         assert_eq!(kinds(&relaxed, &survey(0, 1, &[stored("four", 0)])), [BreachKind::Invented]);

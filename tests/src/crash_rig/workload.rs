@@ -9,6 +9,7 @@ use std::thread;
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+use sendlog_protocol::records::{BatchBuilder, Compression, NewRecord, ProducerStamp};
 
 use super::mark::{Keeping, Place};
 use super::recorder::Disk;
@@ -155,9 +156,40 @@ impl Source {
             Some(producer) => batches::numbered(producer, self.records, &values),
             None => batches::of(&values),
         };
-        self.batches += 1;
-        self.records += i32::try_from(count).expect("a batch is small");
+        self.count(count);
         batch
+    }
+
+    /// A batch of up to so many records with one of so many keys; all but the first may be tombstones.
+    ///
+    /// # Panics
+    /// When one of these is zero.
+    pub fn keyed_batch(&mut self, records_max: usize, value_bytes_max: usize, keys: u32) -> Bytes {
+        let count = self.random.random_range(1..=records_max);
+        let mut builder = BatchBuilder::new();
+        for record in 0..count {
+            let key = format!("key {}", self.random.random_range(0..keys));
+            let name = format!("{} batch {} record {record}", self.name, self.batches);
+            let value = batches::padded(&name, self.random.random_range(1..=value_bytes_max));
+            let value = (record == 0 || self.random.random_range(0..5) != 0).then_some(&value[..]);
+            let record =
+                NewRecord { timestamp: batches::EPOCH_MS, key: Some(key.as_bytes()), value, headers: &[] };
+            builder.add(&record).expect("a small record");
+        }
+        let stamp = self.identity.map_or(ProducerStamp::NONE, |producer| ProducerStamp {
+            producer_id: producer.id,
+            producer_epoch: producer.epoch,
+            base_sequence: self.records,
+        });
+        let codec = Compression::ALL[self.batches % Compression::ALL.len()];
+        let batch = builder.build(codec, stamp).expect("a batch with records");
+        self.count(count);
+        batch
+    }
+
+    fn count(&mut self, records: usize) {
+        self.batches += 1;
+        self.records += i32::try_from(records).expect("a batch is small");
     }
 }
 
@@ -168,5 +200,10 @@ pub fn places(topic: &Arc<str>, partitions: i32) -> Vec<Place> {
 
 /// Of a topic that keeps what it acknowledges.
 pub const fn strict(partitions: i32) -> Keeping {
-    Keeping { partitions, is_strict: true, retention_bytes: None }
+    Keeping { partitions, is_strict: true, retention_bytes: None, is_compacted: false }
+}
+
+/// Of a topic that keeps the last record of each key.
+pub const fn compacted(partitions: i32) -> Keeping {
+    Keeping { is_compacted: true, ..strict(partitions) }
 }

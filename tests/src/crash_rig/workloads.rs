@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::mark::Keeping;
-use super::workload::{Client, Workload, places, strict};
+use super::workload::{Client, Workload, compacted, places, strict};
+use crate::batches;
 
 /// All of them.
 pub const ALL: &[Workload] =
-    &[STEADY, SMALL, LARGE, ROLLS, TOPICS, IDEMPOTENT, CHECKPOINTS, RETENTION, RELAXED, OFFSETS];
+    &[STEADY, SMALL, LARGE, ROLLS, TOPICS, IDEMPOTENT, CHECKPOINTS, RETENTION, RELAXED, OFFSETS, COMPACTION];
 
 const STEADY: Workload = Workload {
     name: "steady",
@@ -290,5 +291,50 @@ const OFFSETS: Workload = Workload {
             })
         };
         stage.run(&places[..1], (0..4).map(commit).chain([produce]).collect())
+    },
+};
+
+const COMPACTION: Workload = Workload {
+    name: "compaction",
+    about: "compacted topics, whose segments are replaced all the time, while they are written and read",
+    settings: &[
+        "log.cleaner.backoff.ms=10",
+        "log.cleaner.min.cleanable.ratio=0.01",
+        "log.cleaner.delete.retention.ms=0",
+        "sendlog.checkpoint.interval.ms=100",
+    ],
+    acks_until_kill: 150,
+    run: |stage| {
+        let configs = [("cleanup.policy", "compact"), ("segment.bytes", "3000")];
+        let topic = stage.witness().topic("compacted", compacted(2), &configs)?;
+        let places = places(&topic, 2);
+        let produce = |client: usize| -> Client<'_> {
+            let place = &places[client % 2];
+            Box::new(move |mut witness| {
+                let identity = if client == 0 { Some(witness.producer()?) } else { None };
+                let mut source = stage.source(client, identity);
+                for _ in 0..80 {
+                    witness.send(place, source.keyed_batch(4, 300, 10), 2)?;
+                }
+                witness.settle(0)
+            })
+        };
+        let read: Client<'_> = {
+            let place = &places[0];
+            Box::new(move |mut witness| {
+                let mut next = 0;
+                for _ in 0..60 {
+                    let fetched = witness.read(place, next)?;
+                    let read_to =
+                        fetched.batches.last().map_or(0, |last| batches::header(last).next_offset());
+                    // From the start again, where most is replaced.
+                    next = if read_to < fetched.high_watermark { read_to } else { 0 };
+                }
+                Ok(())
+            })
+        };
+        let mut clients: Vec<Client<'_>> = (0..3).map(produce).collect();
+        clients.push(read);
+        stage.run(&[], clients)
     },
 };

@@ -93,7 +93,11 @@ impl LogView {
                 end_offset: next.base_offset(),
                 size: segment.size(),
                 first_timestamp: summary.map_or(-1, |summary| summary.first_timestamp),
-                max_timestamp: summary.map_or(-1, |summary| summary.max_timestamp),
+                max_timestamp: summary.map_or(-1, |summary| match summary.max_timestamp {
+                    // As Kafka takes the file's time.
+                    i64::MIN..0 => summary.created_ms,
+                    timestamp => timestamp,
+                }),
             });
         }
         Ok(decide(&segments, first_dirty, policy, now_ms))
@@ -181,7 +185,7 @@ mod tests {
         let policy = CompactionPolicy { min_lag_ms: 100, ..POLICY };
         assert_eq!(decide(&log, 0, &policy, 704).end, 10);
         assert_eq!(decide(&log, 0, &policy, 705).end, 30);
-        // Without a timestamp there is nothing to wait for.
+        // Without any time there is nothing to wait for.
         assert_eq!(decide(&facts(&[(0, 10, 100, -6)]), 0, &policy, 0).end, 10);
     }
 

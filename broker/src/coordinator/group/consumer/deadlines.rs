@@ -32,7 +32,7 @@ impl ConsumerGroup {
             } else {
                 continue;
             };
-            tracing::info!(group = %self.id, member = ?id, "the member is removed: {reason}");
+            tracing::debug!(group = %self.id, member = ?id, "the member is removed: {reason}");
             due.push(Arc::clone(id));
         }
         self.fence(&due, env, fx);

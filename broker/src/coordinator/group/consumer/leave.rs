@@ -24,9 +24,9 @@ impl ConsumerGroup {
             let away = Holding { epoch: AWAY_EPOCH, revoking: Owned::new(), ..member.holding.clone() };
             self.emit(Change::Holding(Arc::clone(&id), Some(away)), fx);
             self.set_deadlines(&id, |deadlines| deadlines.revoke_ms = None);
-            tracing::info!(group = %self.id, member = ?id, "a static member is away");
+            tracing::debug!(group = %self.id, member = ?id, "a static member is away");
         } else {
-            tracing::info!(group = %self.id, member = ?id, "a member leaves");
+            tracing::debug!(group = %self.id, member = ?id, "a member leaves");
             self.fence(std::slice::from_ref(&id), env, fx);
         }
         Ok(ConsumerGroupHeartbeatResponse {

@@ -145,7 +145,7 @@ impl ConsumerGroup {
         let profile = member.profile.clone();
         let holding = Holding { epoch: JOIN_EPOCH, previous_epoch: JOIN_EPOCH, ..member.holding.clone() };
         let target = self.targets.get(was).cloned().unwrap_or_default();
-        tracing::info!(group = %self.id, member = ?is, ?was, "a static member is back");
+        tracing::debug!(group = %self.id, member = ?is, ?was, "a static member is back");
         self.remove_member(was, fx);
         self.emit(Change::Profile(Arc::clone(is), Some(profile)), fx);
         self.emit(Change::Target(Arc::clone(is), Some(target)), fx);

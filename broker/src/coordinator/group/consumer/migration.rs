@@ -117,7 +117,8 @@ impl ConsumerGroup {
             Some(downgraded(id, &member.profile, classic, &target, env))
         });
         let members = members.collect();
-        let mut classic = ClassicGroup::of_consumers(&self.id, self.epoch.epoch, members, env);
+        // No member has heard of a later epoch than the targets', and those that have theirs lose nothing by joining again.
+        let mut classic = ClassicGroup::of_consumers(&self.id, self.target_epoch.epoch, members, env);
         fx.records.extend(classic.snapshot());
         if self.target_epoch.epoch < self.epoch.epoch {
             classic.rebalance("the last member of the consumer protocol has left", env, fx);

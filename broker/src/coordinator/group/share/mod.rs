@@ -164,5 +164,5 @@ impl ShareGroup {
 
 /// How long a member may be silent.
 fn session_timeout_ms(env: &Env<'_>) -> i64 {
-    env.config.groups.share.session_timeout_ms.default.into()
+    env.group.share_session_timeout_ms.into()
 }

@@ -174,9 +174,10 @@ fn an_idempotent_producer_is_known_from_the_log_alone() {
     real.fill(&["abcabcabc", "abcabcabc", "abcabcabc", "abcabcabc"]);
     real.life.compact().unwrap();
     real.life.check();
-    let batches = real.life.batches();
-    let kept = batches.iter().map(|batch| BatchHeader::read(batch).unwrap());
-    let kept: Vec<_> = kept.filter(|header| header.producer_id == 9).collect();
+    let (view, bound) = (real.life.partition.reader.view(), real.life.partition.offsets.high_watermark());
+    let mut kept = Vec::new();
+    view.visit_headers(0, &bound, |header| kept.extend((header.producer_id == 9).then_some(*header)))
+        .unwrap();
     assert_eq!(kept.len(), 1, "the last batch, without records");
     assert_eq!((kept[0].record_count, kept[0].last_sequence()), (0, 2));
     real.life.saved = None;
@@ -184,6 +185,21 @@ fn an_idempotent_producer_is_known_from_the_log_alone() {
     let written = real.life.partition.write([&build("a", 1, Compression::None, stamp(2))].into_iter(), 1);
     assert_eq!(written.results[0].as_ref().unwrap().base_offset, 2, "a retry is one");
     real.life.append_batch(&build("a", 10_000, Compression::None, stamp(3))).unwrap();
+}
+
+#[test]
+fn what_is_read_has_records_if_there_are_any() {
+    let mut real = real(&[]);
+    // All of these are replaced, segment by segment.
+    real.fill(&["abcabcabc", "abcabcabc", "abcabcabc", "abcabcabc", "abczzzzzz", "zzz"]);
+    real.life.compact().unwrap();
+    let batch = real.life.batch_at(0).unwrap();
+    assert_eq!(
+        entries(&batch).first().map(|entry| entry.offset),
+        real.life.read().first().map(|entry| entry.offset)
+    );
+    assert!(real.life.segments().iter().any(|(_, size)| *size == 61), "some have nothing but an empty batch");
+    real.life.check_look_ups();
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn the_last_member_of_the_new_protocol_leaves_a_classic_group_behind() {
     assert!(wants(&mut world));
     let mut fx = Effects::default();
     let classic = world.event(|group, env, _| group.clone().into_classic(env, &mut fx));
-    assert_eq!((classic.state_name(), classic.generation()), ("PreparingRebalance", 7));
+    assert_eq!((classic.state_name(), classic.generation()), ("PreparingRebalance", 6));
     let member = classic.member("c").unwrap();
     let target = world.group.targets["c"].values().map(BTreeSet::len).sum::<usize>();
     assert_eq!((assigned(&member.assignment)[0].1.len(), target), (2, 2));
