@@ -6,7 +6,6 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::header::RequestHeader;
 use sendlog_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResource, AlterableConfig, ApiVersionsRequest, CreatableTopic,
@@ -308,19 +307,16 @@ fn platformatic_metadata_12() {
 
 // franz-go 1.22.2.
 
-/// The codec does not know version 5; its header must tell enough for the answer in version 0.
+/// Names neither a cluster nor a node (KIP-1242).
 #[test]
 fn franz_go_api_versions_5() {
-    let frame = unhex("00120005000000000006676f6c64656e00046b676f0876312e32322e3200ffffffff00");
-    let header = RequestHeader::decode(&mut Reader::new(frame)).expect("a header");
-    let expected = RequestHeader {
-        api_key: ApiKey::ApiVersions.code(),
-        api_version: 5,
-        correlation_id: 0,
-        client_id: Some(name("golden")),
+    let request = ApiVersionsRequest {
+        client_software_name: name("kgo"),
+        client_software_version: name("v1.22.2"),
+        ..Default::default()
     };
-    assert_eq!(header, expected);
-    assert!(!ApiKey::ApiVersions.versions().contains(&5));
+    let hex = "00120005000000000006676f6c64656e00046b676f0876312e32322e3200ffffffff00";
+    check(hex, "golden", 5, &request);
 }
 
 #[test]
