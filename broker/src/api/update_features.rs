@@ -10,14 +10,14 @@ use sendlog_protocol::messages::{
 };
 
 use super::api_versions::FEATURES;
-use super::refusal::{Refusal, check_count, outcome};
+use super::refusal::{Refusal, check_count};
 use super::{Context, Session};
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=2;
 
-/// The first version whose answer is one for all features.
-const FIRST_TOGETHER: i16 = 2;
+/// The first version whose answer does not name the features.
+const FIRST_WITHOUT_RESULTS: i16 = 2;
 
 /// Checks the versions.
 pub(super) async fn handle(
@@ -36,16 +36,19 @@ pub(super) async fn handle(
         return refused(refusal);
     }
     let node_id = context.config.node_id;
-    if FIRST_TOGETHER <= version {
-        let first = request.feature_updates.iter().find_map(|update| check(node_id, update).err());
-        return first.map_or_else(UpdateFeaturesResponse::default, |Refusal { code, message }| {
-            let prefix = "The update failed for all features since the following feature had an error: ";
-            refused(Refusal::new(code, format!("{prefix}{message}")))
-        });
+    let first = request.feature_updates.iter().find_map(|update| check(node_id, update).err());
+    if let Some(Refusal { code, message }) = first {
+        let prefix = "The update failed for all features since the following feature had an error: ";
+        return refused(Refusal::new(code, format!("{prefix}{message}")));
     }
-    let results = request.feature_updates.into_iter().map(|update| {
-        let (error_code, error_message) = outcome(check(node_id, &update));
-        UpdatableFeatureResult { feature: update.feature, error_code, error_message }
+    if FIRST_WITHOUT_RESULTS <= version {
+        return UpdateFeaturesResponse::default();
+    }
+    let results = request.feature_updates.into_iter().map(|update| UpdatableFeatureResult {
+        feature: update.feature,
+        // As Kafka words it.
+        error_message: Some("NONE".to_owned()),
+        ..Default::default()
     });
     UpdateFeaturesResponse { results: results.collect(), ..Default::default() }
 }
@@ -57,6 +60,7 @@ fn check(node_id: i32, update: &FeatureUpdateKey) -> Result<(), Refusal> {
         Some((_, level)) if (0..*level).contains(max_version_level) => {
             format!("sendlog runs with version {level} and cannot run with less")
         }
+        Some(_) if *max_version_level < 0 => "A feature version cannot be less than 0.".to_owned(),
         Some((_, level)) => format!("Local controller {node_id} only supports versions 0-{level}"),
         None => format!("Local controller {node_id} does not support this feature."),
     };
@@ -91,8 +95,11 @@ mod tests {
         assert_eq!((high.error_code, high.error_message.as_deref()), (95, Some(expected)));
         assert_eq!(ask(2, &[("group.version", 0)]).await.error_code, 95);
         assert_eq!(ask(2, &[("no.such", 1)]).await.error_code, 95);
-        let each = ask(1, &[("group.version", 1), ("no.such", 1)]).await;
-        let codes: Vec<i16> = each.results.iter().map(|result| result.error_code).collect();
-        assert_eq!((each.error_code, codes), (0, vec![0, 95]));
+        let refused = ask(1, &[("group.version", 1), ("no.such", 1)]).await;
+        assert_eq!((refused.error_code, refused.results), (95, Vec::new()));
+        let named = ask(1, &[("group.version", 1)]).await;
+        let codes: Vec<_> =
+            named.results.iter().map(|result| (&*result.feature, result.error_code)).collect();
+        assert_eq!((named.error_code, codes), (0, vec![("group.version", 0)]));
     }
 }
