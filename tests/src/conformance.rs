@@ -61,6 +61,14 @@ pub fn run_program(client: Client<'_>, prepare: impl FnOnce() -> Result<Command,
     });
 }
 
+/// As [`run_program`], for a program whose checks are of the broker and not of a client: they have no place in the table.
+///
+/// # Panics
+/// As [`run_program`].
+pub fn run_scenario(client: Client<'_>, prepare: impl FnOnce() -> Result<Command, String>) {
+    run(client, |report| attended(report, prepare()?, Target::open()));
+}
+
 /// As [`run_program`], for a client's checks of groups: the broker has short time-outs, and restarts when it is asked to.
 ///
 /// # Panics

@@ -5,7 +5,7 @@ use sendlog_tests::real_logs;
 
 #[test]
 fn real_logs_come_back_byte_for_byte() {
-    conformance::run_program(Client { name: "real logs", tools: &["python3"] }, || {
+    conformance::run_scenario(Client { name: "real logs", tools: &["python3"] }, || {
         real_logs::program("round-trip")
     });
 }

@@ -7,7 +7,7 @@ use sendlog_tests::{real_logs, workshop};
 
 #[test]
 fn two_gibibytes_of_real_log_lines_come_back() {
-    conformance::run_program(Client { name: "real logs", tools: &["go"] }, || {
+    conformance::run_scenario(Client { name: "real logs", tools: &["go"] }, || {
         let mut command = Command::new(workshop::go("volume")?);
         command.args(real_logs::files());
         Ok(command)
