@@ -92,6 +92,15 @@ impl ClassicMember {
         self.kafka = Kafka::open(address);
     }
 
+    /// As [`reconnect`](Self::reconnect), to a broker that may not be there.
+    ///
+    /// # Errors
+    /// When nothing listens at `address`.
+    pub fn try_reconnect(&mut self, address: SocketAddr) -> io::Result<()> {
+        self.kafka = Kafka::try_open(address)?;
+        Ok(())
+    }
+
     /// Its connection.
     pub fn kafka(&mut self) -> &mut Kafka {
         &mut self.kafka
@@ -100,15 +109,14 @@ impl ClassicMember {
     /// Asks to join. One that needs an id gets it here.
     ///
     /// # Errors
-    /// When the broker closes the connection.
-    ///
-    /// # Panics
-    /// When the broker gives no id.
+    /// When the broker closes the connection, or gives no id.
     pub fn try_ask_to_join(&mut self) -> io::Result<()> {
         let version = self.versions.join;
         if self.id.is_empty() && self.instance_id.is_none() && 4 <= version {
             let answer = self.kafka.call(version, &self.join_request())?;
-            assert_eq!(answer.error_code, MEMBER_ID_REQUIRED, "{answer:?}");
+            if answer.error_code != MEMBER_ID_REQUIRED {
+                return Err(io::Error::other(format!("{answer:?}")));
+            }
             self.id = answer.member_id;
         }
         self.kafka.send(version, &self.join_request())
@@ -232,6 +240,14 @@ impl ClassicMember {
     /// # Panics
     /// When the broker refuses.
     pub fn leave(&mut self) {
+        assert_eq!(self.try_leave().expect("a LeaveGroup is answered"), 0);
+    }
+
+    /// As [`leave`](Self::leave): the error code, 0 for none.
+    ///
+    /// # Errors
+    /// When the broker closes the connection.
+    pub fn try_leave(&mut self) -> io::Result<i16> {
         let identity = MemberIdentity {
             member_id: self.id.clone(),
             group_instance_id: self.instance_id.clone(),
@@ -243,9 +259,9 @@ impl ClassicMember {
         } else {
             request.member_id.clone_from(&self.id);
         }
-        let answer = self.kafka.ask(self.versions.leave, &request);
+        let answer = self.kafka.call(self.versions.leave, &request)?;
         let of_member = answer.members.first().map_or(0, |member| member.error_code);
-        assert_eq!((answer.error_code, of_member), (0, 0));
+        Ok(if answer.error_code == 0 { of_member } else { answer.error_code })
     }
 
     fn join_request(&self) -> JoinGroupRequest {

@@ -108,7 +108,7 @@ impl RealKafka {
         let kafka = Self { jars: jars.clone(), bootstrap: format!("127.0.0.1:{port}"), process: None, dir };
         fs::write(kafka.properties(), properties).map_err(|error| error.to_string())?;
         let mut tool = jars.java("kafka.tools.StorageTool");
-        tool.args(["format", "--cluster-id", "AAAAAAAAAAAAAAAAAAAAAQ", "--config"]).arg(kafka.properties());
+        tool.args(["format", "--cluster-id", "MkU3OEVBNTcwNTJENDM2Qk", "--config"]).arg(kafka.properties());
         run(&mut tool)?;
         Ok(kafka)
     }

@@ -47,7 +47,12 @@ fn apaches_tools_print_of_sendlog_what_they_print_of_kafka() {
 
 fn start_ours() -> Broker {
     // The group settings of the real Kafka that tests start, and its node's id.
-    let own = ["group.initial.rebalance.delay.ms=0", "node.id=1"];
+    let own = [
+        "group.initial.rebalance.delay.ms=0",
+        "log.cleaner.backoff.ms=100",
+        "share.coordinator.state.topic.num.partitions=1",
+        "node.id=1",
+    ];
     let settings = SETTINGS.iter().copied().chain(own).flat_map(|setting| ["--set", setting]);
     let args = settings.map(str::to_owned).collect();
     Broker::start(BrokerOptions { args, ..BrokerOptions::default() })

@@ -21,7 +21,7 @@ const FIRST_WITH_SOFTWARE: i16 = 3;
 
 /// Features with their highest version, which is the one in force: `group.version` 1 is the consumer protocol (KIP-848),
 /// `share.version` 1 are share groups (KIP-932).
-const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("share.version", 1)];
+pub(super) const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("share.version", 1)];
 
 /// Of the features in force. They change with the program only.
 const FEATURES_EPOCH: i64 = 0;
@@ -75,6 +75,7 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::OffsetDelete, super::offset_delete::VERSIONS),
         api(ApiKey::DescribeClientQuotas, super::describe_client_quotas::VERSIONS),
         api(ApiKey::DescribeUserScramCredentials, super::describe_user_scram_credentials::VERSIONS),
+        api(ApiKey::UpdateFeatures, super::update_features::VERSIONS),
         api(ApiKey::DescribeCluster, super::describe_cluster::VERSIONS),
         api(ApiKey::DescribeProducers, super::describe_producers::VERSIONS),
         api(ApiKey::DescribeTransactions, super::describe_transactions::VERSIONS),

@@ -195,6 +195,7 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         ApiKey::DescribeShareGroupOffsets => serve!(context, session, incoming, describe_share_group_offsets),
         ApiKey::AlterShareGroupOffsets => serve!(context, session, incoming, alter_share_group_offsets),
         ApiKey::DeleteShareGroupOffsets => serve!(context, session, incoming, delete_share_group_offsets),
+        ApiKey::UpdateFeatures => serve!(context, session, incoming, update_features),
         ApiKey::ApiVersions => api_versions(context, session, incoming),
         // The codec knows more APIs than are served; `answer` lets none of those through.
         _ => Err(Close::Unsupported { key: incoming.header.api_key, version: incoming.header.api_version }),

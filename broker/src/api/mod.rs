@@ -66,6 +66,7 @@ mod share_read;
 mod sync_group;
 #[cfg(test)]
 pub(crate) mod testing;
+mod update_features;
 
 use std::sync::Arc;
 

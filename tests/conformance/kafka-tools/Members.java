@@ -108,7 +108,8 @@ final class Members {
             Map<String, Object> settings = new HashMap<>();
             settings.put("bootstrap.servers", bootstrap);
             settings.put("group.id", group);
-            settings.put("client.id", group + "-" + index);
+            // The same for all: which member owns what is a matter of their random ids.
+            settings.put("client.id", group);
             settings.put("key.deserializer", ByteArrayDeserializer.class);
             settings.put("value.deserializer", ByteArrayDeserializer.class);
             if (!protocol.equals("share")) {

@@ -55,7 +55,7 @@ impl fmt::Display for Listed {
 }
 
 /// The rows of the table that follows the comment `<!-- NAME -->` in a document. Cells hold words in back quotes: names of
-/// steps, and a part of a line.
+/// steps, and parts of lines.
 ///
 /// # Errors
 /// When there is no such table, or a row cannot be read or has no reason.
@@ -64,12 +64,15 @@ pub fn table(document: &str, name: &str) -> Result<Vec<Listed>, String> {
         document.split_once(&format!("<!-- {name} -->")).ok_or_else(|| format!("no table {name:?}"))?;
     let rows =
         behind.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    rows.skip(2)
+    let rows: Result<Vec<Vec<Listed>>, String> = rows
+        .skip(2)
         .map(|row| parse(row).ok_or_else(|| format!("not a difference with its reason: {row}")))
-        .collect()
+        .collect();
+    Ok(rows?.concat())
 }
 
-fn parse(row: &str) -> Option<Listed> {
+/// One for each part of a line that the row names: each of them must occur.
+fn parse(row: &str) -> Option<Vec<Listed>> {
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
     let [steps, side, fragment, reason] = cells.as_slice() else { return None };
     let side = match *side {
@@ -79,8 +82,12 @@ fn parse(row: &str) -> Option<Listed> {
         _ => return None,
     };
     let steps = quoted(steps);
-    let fragment = quoted(fragment).into_iter().next().unwrap_or_default();
-    (!steps.is_empty() && !reason.is_empty()).then_some(Listed { steps, side, fragment })
+    let mut fragments = quoted(fragment);
+    if fragments.is_empty() {
+        fragments.push(String::new());
+    }
+    let of_fragment = |fragment| Listed { steps: steps.clone(), side, fragment };
+    (!steps.is_empty() && !reason.is_empty()).then(|| fragments.into_iter().map(of_fragment).collect())
 }
 
 fn quoted(cell: &str) -> Vec<String> {

@@ -293,6 +293,13 @@ fn named(element: &Value) -> String {
 
 fn normal(value: &Value) -> String {
     let Some(text) = value.as_str() else { return value.to_string() };
+    let is_kafkas_id = text.len() == 22
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && text.bytes().any(|byte| byte.is_ascii_uppercase())
+        && text.bytes().any(|byte| byte.is_ascii_lowercase());
+    if is_kafkas_id {
+        return "an id".to_owned();
+    }
     match uuid::Uuid::parse_str(text) {
         Ok(id) if id.is_nil() => "no id".to_owned(),
         Ok(_) => "an id".to_owned(),

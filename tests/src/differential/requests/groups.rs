@@ -56,6 +56,7 @@ fn at(partition: i32, offset: i64, metadata: Option<&str>) -> Value {
 fn commits() -> Vec<Exchange> {
     let long = "m".repeat(4097);
     vec![
+        commit("the first", "g-hand", -1, "", &json!([at(2, 5, None)])).last().settling(),
         commit("by hand", "g-hand", -1, "", &json!([at(0, 5, Some("words")), at(1, 7, None)])),
         commit("an unknown partition", "g-hand", -1, "", &json!([at(9, 5, None)])),
         commit("a negative offset", "g-hand", -1, "", &json!([at(2, -1, None)])),

@@ -170,6 +170,16 @@ fn new_beat(name: &str, group: &str, member: &str, epoch: i32, changes: &Value) 
     Exchange::new(ConsumerGroupHeartbeat, name, body).last()
 }
 
+/// In the epoch that the coordinator gave the member.
+fn in_epoch(mut exchange: Exchange) -> Exchange {
+    for field in ["member_epoch", "generation_id_or_member_epoch"] {
+        if exchange.body.get(field).is_some() {
+            exchange.body[field] = json!("$epoch");
+        }
+    }
+    exchange
+}
+
 fn new_protocol() -> Vec<Exchange> {
     let group = "g-new-script";
     let owned = json!({"topic_partitions": [{"topic_id": "$two_id", "partitions": [0]}]});
@@ -177,12 +187,12 @@ fn new_protocol() -> Vec<Exchange> {
         json!({"subscribed_topic_names": null, "topic_partitions": null, "rebalance_timeout_ms": -1});
     let none = json!({});
     vec![
-        new_beat("joining", group, "a-member", 0, &none),
-        new_beat("owning", group, "a-member", 1, &owned),
-        new_beat("nothing new", group, "a-member", 1, &nothing),
+        new_beat("joining", group, "a-member", 0, &none).save("/member_epoch", "epoch"),
+        in_epoch(new_beat("owning", group, "a-member", 1, &owned)),
+        in_epoch(new_beat("nothing new", group, "a-member", 1, &nothing)),
         Exchange::new(ConsumerGroupDescribe, "with a member", json!({"group_ids": [group]})),
         Exchange::new(ListGroups, "with a member", json!({"types_filter": ["consumer"]})).last(),
-        commit("of a new member", group, 1, "a-member").last(),
+        in_epoch(commit("of a new member", group, 1, "a-member")).last(),
         commit("of a stale epoch", group, 0, "a-member").last(),
         commit("of a later epoch", group, 9, "a-member").last(),
         commit("of an unknown new member", group, 1, "nobody").last(),
@@ -225,13 +235,13 @@ fn new_protocol() -> Vec<Exchange> {
         ),
         new_beat("an empty instance", group, "b-member", 0, &json!({"instance_id": ""})),
         new_beat("an odd epoch", group, "b-member", -5, &none),
-        new_beat(
+        in_epoch(new_beat(
             "owning an unknown topic",
             group,
             "a-member",
             1,
             &json!({"topic_partitions": [{"topic_id": NO_TOPIC, "partitions": [0]}]}),
-        ),
+        )),
         new_beat("leaving", group, "a-member", -1, &nothing),
         new_beat("leaving twice", group, "a-member", -1, &nothing),
         Exchange::new(ConsumerGroupDescribe, "that it left", json!({"group_ids": [group]})),
@@ -247,8 +257,8 @@ fn share() -> Vec<Exchange> {
         })).last()
     };
     vec![
-        beat("joining", "a-member", 0, json!(["two"])),
-        beat("nothing new", "a-member", 1, Value::Null),
+        beat("joining", "a-member", 0, json!(["two"])).save("/member_epoch", "epoch"),
+        in_epoch(beat("nothing new", "a-member", 1, Value::Null)),
         beat("of a later epoch", "a-member", 99, Value::Null),
         beat("of an unknown member", "nobody", 5, Value::Null),
         beat("without topics", "b-member", 0, Value::Null),
