@@ -59,11 +59,17 @@ impl Writer {
 
     /// Writes values to partitions; the offsets they got.
     pub async fn write(&self, topic: &str, pairs: &[(i32, String)]) -> Outcome<Vec<i64>> {
-        let mut sent = Vec::new();
-        for (partition, value) in pairs {
+        let record = |(partition, value): &(i32, String)| {
             let value = Some(value.clone().into_bytes());
-            let record = ProducerRecord::with_partition_key(topic.to_owned(), Some(*partition), None, value)
-                .map_err(told("a record"))?;
+            ProducerRecord::with_partition_key(topic.to_owned(), Some(*partition), None, value)
+        };
+        self.send(pairs.iter().map(record).collect::<Result<_, _>>().map_err(told("a record"))?).await
+    }
+
+    /// Writes records; the offsets they got.
+    pub async fn send(&self, records: Vec<ProducerRecord<Vec<u8>, Vec<u8>>>) -> Outcome<Vec<i64>> {
+        let mut sent = Vec::new();
+        for record in records {
             sent.push(Producer::send(&self.0, record).await.map_err(told("sending"))?);
         }
         let mut offsets = Vec::new();
