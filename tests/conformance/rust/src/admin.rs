@@ -82,7 +82,8 @@ impl Administered {
     }
 
     async fn state(&self) -> Outcome<(GroupState, String, Vec<HashSet<TopicPartition>>)> {
-        let described = self.admin.describe_consumer_groups(&[self.topic.clone()]).all().get().await;
+        let described =
+            self.admin.describe_consumer_groups(std::slice::from_ref(&self.topic)).all().get().await;
         let mut described = described.map_err(told("describing the group"))?;
         let group = described.remove(&self.topic).ok_or("the group is not described")?;
         let assigned = group.members().iter().map(|member| member.assignment().topic_partitions().clone());

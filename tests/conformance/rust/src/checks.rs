@@ -27,8 +27,13 @@ pub fn bootstrap() -> String {
 
 /// A name that no earlier run has used.
 pub fn unique(name: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("conformance-confluent-kafka-rust-{name}-{:x}", now.as_nanos())
+    format!("conformance-confluent-kafka-rust-{name}-{:x}", now().as_nanos())
+}
+
+/// The time, since 1970.
+#[expect(clippy::disallowed_methods, reason = "a client of its own, without the broker's clock")]
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Prints at once, for the harness waits for the lines.

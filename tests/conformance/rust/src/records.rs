@@ -1,7 +1,7 @@
 //! Records of every codec, written, and read from the beginning, from an offset and from a time.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use confluent_kafka::common::header::{Header, Headers, RecordHeader, RecordHeaders};
 use confluent_kafka::common::serialization::ByteArrayDeserializer;
@@ -9,7 +9,7 @@ use confluent_kafka::common::{Error, TopicPartition};
 use confluent_kafka::consumer::{Consumer, ConsumerConfig, KafkaConsumer};
 use confluent_kafka::producer::{ProducerRecord, ProducerRecordOptionsBuilder};
 
-use crate::checks::{Outcome, equal, holds, run, told};
+use crate::checks::{Outcome, equal, holds, now, run, told};
 use crate::load::{Writer, topic};
 use crate::member::properties;
 
@@ -66,8 +66,7 @@ async fn round_trip(codec: &str) -> Outcome {
 
 /// Keys, values and headers that are null, empty, binary and long; two headers of one name.
 fn records() -> Outcome<Vec<Record>> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(told("the clock"))?;
-    let now = i64::try_from(now.as_millis()).map_err(told("the clock"))?;
+    let now = i64::try_from(now().as_millis()).map_err(told("the clock"))?;
     let start = now - 1_000_000;
     let twice = || vec![("twice".to_owned(), Some(vec![0, 255])), ("twice".to_owned(), None)];
     let record = |(number, timestamp): (usize, i64)| Record {
