@@ -80,6 +80,19 @@ pub fn go(program: &str) -> Result<PathBuf, String> {
     Ok(built)
 }
 
+/// The built Rust program, of packages of its own. Cargo's own cache makes repeats quick.
+///
+/// # Errors
+/// With the output of the build when it fails.
+pub fn rust() -> Result<PathBuf, String> {
+    let folder = folder("rust")?;
+    let mut build = Command::new("cargo");
+    // The settings of the run around it, such as flags for coverage, are not meant for it.
+    build.env_remove("RUSTFLAGS").env("CARGO_TARGET_DIR", &folder).current_dir(source("rust"));
+    call(build.args(["build", "--quiet", "--locked"]))?;
+    Ok(folder.join("debug/sendlog-conformance"))
+}
+
 /// A folder with the jars of a `pom.xml` in the folder `project`, its property `version.kafka` set to `version`.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub const CLIENTS: &[(&str, &[&str])] = &[
     ("aiokafka", &["classic"]),
     ("kafkajs", &["classic"]),
     ("@platformatic/kafka", &["classic", "consumer"]),
+    ("confluent-kafka-rust", &["consumer"]),
     ("rskafka", &[]),
     ("kcat", &[]),
 ];
