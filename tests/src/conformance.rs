@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::broker::BrokerOptions;
@@ -23,6 +23,8 @@ use crate::workshop;
 
 /// Ends a program that hangs.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(900);
+/// Clients that run at a time.
+const AT_A_TIME: usize = 2;
 /// Set to make a test fail whose client cannot be had here.
 const NO_SKIP: &str = "SENDLOG_TEST_NO_SKIP";
 
@@ -135,7 +137,7 @@ pub fn run_on_target(client: Client<'_>, version: &str, checks: impl FnOnce(&Tar
 /// # Panics
 /// When a check fails, or the checks cannot go on.
 pub fn run(client: Client<'_>, checks: impl FnOnce(&mut Report) -> Result<(), String>) {
-    let _one_at_a_time = one_at_a_time();
+    let _turn = turn();
     if let Some(missing) = client.tools.iter().find(|tool| !workshop::has(tool)) {
         say(&format!("conformance {}: skipped: no {missing}", client.name));
         assert!(env::var_os(NO_SKIP).is_none(), "{} is skipped, which {NO_SKIP} forbids", client.name);
@@ -267,10 +269,31 @@ impl Report {
     }
 }
 
-/// Clients run one after the other: they are heavy, and a failure is easier to read.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Two clients run at a time: they wait far more than they compute, and more of them would wait for the processors.
+fn turn() -> Turn {
+    let mut running = lock_running();
+    while AT_A_TIME <= *running {
+        running = ENDED.wait(running).unwrap_or_else(PoisonError::into_inner);
+    }
+    *running += 1;
+    Turn
+}
+
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+fn lock_running() -> MutexGuard<'static, usize> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The right to run a client; ends when it is dropped.
+struct Turn;
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *lock_running() -= 1;
+        ENDED.notify_one();
+    }
 }
 
 /// Prints a line past the capture of the test runner, which only catches the print macros.
