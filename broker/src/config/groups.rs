@@ -1,6 +1,6 @@
 //! The broker's settings of groups and of compaction, typed.
 //!
-//! Fields are named after their settings, which [`super::group_table`] and [`super::cleaner_table`] document.
+//! Fields are named after their settings, which `super::group_table` and `super::cleaner_table` document.
 
 use super::error::ConfigError;
 use super::settings::Settings;

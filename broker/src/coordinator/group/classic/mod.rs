@@ -14,8 +14,8 @@
 //! The state Dead has no place here: a group that is deleted is dropped by what owns it.
 //!
 //! Knows nothing of offsets, of other kinds of groups and of what is in metadata and assignments, but for a consumer's
-//! topics ([`subscription`]). Events are in [`join`], [`sync`], [`member_events`] (heartbeats, leaving) and [`expiry`]; what
-//! they have in common is in [`rebalance`].
+//! topics (`subscription`). Events are in `join`, `sync`, `member_events` (heartbeats, leaving) and `expiry`; what
+//! they have in common is in `rebalance`.
 
 mod answers;
 mod commits;

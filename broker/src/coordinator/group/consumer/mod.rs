@@ -9,11 +9,11 @@
 //!
 //! A partition has one owner at a time: a member gets it when the one before has reported that it let go, or is gone.
 //!
-//! Everything stored changes by a [`change::Change`], one of Kafka's records each ([`records`]), so a replayed log makes the
+//! Everything stored changes by a `change::Change`, one of Kafka's records each (`records`), so a replayed log makes the
 //! same group. Deadlines and what was last seen of the topics are not stored; sessions begin anew after a restart.
 //!
-//! Requests of members that speak the classic protocol are served in [`classic_members`]; [`migration`] makes a group of one
-//! kind into the other. Differs from Kafka: while a group changes, members are told to report more often ([`pace`]), and
+//! Requests of members that speak the classic protocol are served in `classic_members`; `migration` makes a group of one
+//! kind into the other. Differs from Kafka: while a group changes, members are told to report more often (`pace`), and
 //! regular expressions are resolved within the request.
 
 mod change;
