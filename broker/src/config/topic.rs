@@ -273,8 +273,9 @@ fn converted(
         return default_of(topic_setting, overrides, broker);
     }
     match value.parse::<i64>() {
-        Ok(number) if synonym.factor != 1 && 0 <= number => number.saturating_mul(synonym.factor).to_string(),
-        Ok(number) if number < 0 => "-1".to_owned(),
+        // -1 means the same in every unit.
+        Ok(number) if synonym.factor != 1 && number < 0 => "-1".to_owned(),
+        Ok(number) if synonym.factor != 1 => number.saturating_mul(synonym.factor).to_string(),
         _ => value.to_owned(),
     }
 }
@@ -329,9 +330,10 @@ struct Effective<'a> {
 }
 
 impl Effective<'_> {
+    /// Without the spaces around it that [`Kind::parse`] allows: words are compared.
     fn text(&self, name: &'static str) -> String {
         let found = topic_table::find(name).expect("topic settings are read by names of the table");
-        resolve(found, self.broker, self.overrides).value
+        resolve(found, self.broker, self.overrides).value.trim().to_owned()
     }
 
     fn parsed(&self, name: &'static str) -> Result<Value, TopicConfigError> {
@@ -485,6 +487,20 @@ mod tests {
         assert_eq!(packed(&[("compression.type", "lz4")]), to(Compression::Lz4, None));
         assert_eq!(packed(&[("compression.type", "uncompressed")]), to(Compression::None, None));
         assert!(!refusal(&[("compression.type", "none")]).is_empty());
+        let fast = config(&[("compression.zstd.level", "-3")], &[("compression.type", "zstd")]);
+        assert_eq!(
+            fast.recompression,
+            to(Compression::Zstd, Some(-3)),
+            "a broker's level may be negative too"
+        );
+    }
+
+    #[test]
+    fn spaces_around_a_word_do_not_count() {
+        let spaced =
+            config(&[], &[("compression.type", " lz4 "), ("message.timestamp.type", " LogAppendTime")]);
+        assert_eq!(spaced.timestamp_type, TimestampType::LogAppendTime);
+        assert_eq!(spaced.recompression, Some(Recompression { codec: Compression::Lz4, level: None }));
     }
 
     #[test]
