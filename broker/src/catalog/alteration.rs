@@ -1,5 +1,7 @@
 //! A change of what a topic, a broker, a group or a subscription sets, as AlterConfigs and IncrementalAlterConfigs ask for it. Pure.
 
+use std::collections::HashSet;
+
 use crate::config::scope::{Overrides, Scope};
 use crate::config::setting::Kind;
 
@@ -68,14 +70,12 @@ impl Edit {
                 return Ok(());
             }
             Operation::Append(ref items) => self.edited_list(scope, overrides, |list| {
-                for item in words(items) {
-                    if !list.contains(&item) {
-                        list.push(item);
-                    }
-                }
+                let mut seen: HashSet<String> = list.iter().cloned().collect();
+                list.extend(words(items).filter(|item| seen.insert((*item).to_owned())).map(str::to_owned));
             })?,
             Operation::Subtract(ref items) => {
-                self.edited_list(scope, overrides, |list| list.retain(|item| !words(items).contains(item)))?
+                let gone: HashSet<&str> = words(items).collect();
+                self.edited_list(scope, overrides, |list| list.retain(|item| !gone.contains(item.as_str())))?
             }
         };
         scope.check(&self.name, &value)?;
@@ -96,14 +96,14 @@ impl Edit {
                 if matches!(self.operation, Operation::Append(_)) { "APPEND" } else { "SUBTRACT" };
             return Err(scope.not_a_list(operation, &self.name));
         }
-        let mut list = words(&value);
+        let mut list: Vec<String> = words(&value).map(str::to_owned).collect();
         edit(&mut list);
         Ok(list.join(","))
     }
 }
 
-fn words(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -147,6 +147,7 @@ mod tests {
         );
         assert_eq!(policy(&[], Operation::Subtract("delete,compact".into())), "");
         assert!(edited(&[], "cleanup.policy", Operation::Append("shred".into())).is_err());
+        assert_eq!(policy(&[], Operation::Append("compact,compact".into())), "delete,compact");
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub enum ConfigTarget {
 /// The most groups and subscriptions that may have settings.
 const RESOURCES_MAX: usize = 100_000;
 
+/// The most bytes that the names and settings of all groups and subscriptions may have together: they are in memory, and
+/// written with every change.
+const BYTES_MAX: usize = 64 << 20;
+
 impl Catalog {
     /// The settings in force.
     pub fn live(&self) -> Arc<Live> {
@@ -160,11 +164,25 @@ fn altered(
             Ok(alteration.apply(&ClientMetricsScope, before)?)
         })?,
     }
-    if RESOURCES_MAX < dynamic.groups.len().saturating_add(dynamic.client_metrics.len()) {
-        let what = "groups and client metrics with settings";
-        return Err(TopicError::Limit { limit: RESOURCES_MAX, what, setting: "fixed" });
-    }
+    check_room(&dynamic)?;
     Ok(dynamic)
+}
+
+/// Whether so much may be set. What brokers set has limits without this: their names are known.
+fn check_room(dynamic: &DynamicConfigs) -> Result<(), TopicError> {
+    let resources = || dynamic.groups.iter().chain(&dynamic.client_metrics);
+    let limit = |limit, what| Err(TopicError::Limit { limit, what, setting: "fixed" });
+    if RESOURCES_MAX < resources().count() {
+        return limit(RESOURCES_MAX, "groups and client metrics with settings");
+    }
+    let settings = |overrides: &Overrides| -> usize {
+        overrides.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
+    };
+    let bytes: usize = resources().map(|(id, overrides)| id.len().saturating_add(settings(overrides))).sum();
+    if BYTES_MAX < bytes {
+        return limit(BYTES_MAX, "bytes of settings of groups and client metrics");
+    }
+    Ok(())
 }
 
 /// Changes an entry; one without settings goes.
@@ -190,5 +208,27 @@ fn contradiction(error: &ConfigError) -> TopicError {
 impl From<ScopeError> for TopicError {
     fn from(error: ScopeError) -> Self {
         Self::Setting(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_groups_and_subscriptions_set_has_limits() {
+        let of_bytes = |bytes: usize| {
+            let overrides = Overrides::from([("metrics".to_owned(), "v".repeat(bytes - "mmetrics".len()))]);
+            let client_metrics = [("m".to_owned(), overrides)].into();
+            DynamicConfigs { client_metrics, ..Default::default() }
+        };
+        let of_groups = |count: usize| {
+            let groups = (0..count).map(|id| (id.to_string(), Overrides::new())).collect();
+            DynamicConfigs { groups, ..Default::default() }
+        };
+        assert!(check_room(&of_bytes(BYTES_MAX)).is_ok() && check_room(&of_groups(RESOURCES_MAX)).is_ok());
+        for over in [of_bytes(BYTES_MAX + 1), of_groups(RESOURCES_MAX + 1)] {
+            assert!(matches!(check_room(&over), Err(TopicError::Limit { .. })));
+        }
     }
 }

@@ -50,6 +50,9 @@ pub enum Kind {
     Text,
 }
 
+/// Longest value of a setting, Kafka's `Short.MAX_VALUE`. It is kept and written again with every change of any other.
+pub const VALUE_BYTES_MAX: usize = i16::MAX as usize;
+
 /// A value that satisfies its [`Kind`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -72,6 +75,9 @@ impl Kind {
     /// The reason in the words that Apache Kafka uses, to stand behind "Invalid value X for configuration
     /// Y: ".
     pub fn parse(self, text: &str) -> Result<Value, String> {
+        if VALUE_BYTES_MAX < text.len() {
+            return Err(format!("it exceeds the maximum value size of {VALUE_BYTES_MAX} bytes."));
+        }
         let text = text.trim();
         match self {
             Self::Boolean => match text.to_ascii_lowercase().as_str() {
@@ -204,6 +210,18 @@ mod tests {
         assert_eq!(kind.parse("ten"), Err("Not a number of type INT".to_owned()));
         assert_eq!(kind.parse("99999999999999999999"), Err("Not a number of type INT".to_owned()));
         assert_eq!(kind.parse(""), Err("Not a number of type INT".to_owned()));
+    }
+
+    #[test]
+    fn no_value_is_longer_than_kafka_allows() {
+        let list = |bytes: usize| Kind::List(&[]).parse(&"v".repeat(bytes));
+        assert_eq!(list(VALUE_BYTES_MAX), Ok(Value::List(vec!["v".repeat(32_767)])));
+        assert_eq!(
+            list(VALUE_BYTES_MAX + 1),
+            Err("it exceeds the maximum value size of 32767 bytes.".to_owned())
+        );
+        let spaces = " ".repeat(VALUE_BYTES_MAX);
+        assert!(Kind::Boolean.parse(&format!("{spaces}true")).is_err(), "spaces are kept too");
     }
 
     #[test]
