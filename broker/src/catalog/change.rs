@@ -183,8 +183,8 @@ impl Catalog {
     pub fn alter(&self, wanted: Vec<(String, Alteration)>, apply: Apply) -> Vec<Result<(), TopicError>> {
         self.change_topics(wanted, apply, |next, (name, alteration)| {
             let topic = next.by_name(&name).ok_or(TopicError::NothingToAlter(name))?;
-            let overrides = alteration.apply(&TopicScope(&self.live().config.settings), &topic.overrides)?;
             let live = self.live();
+            let overrides = alteration.apply(&TopicScope(&live.config.settings), &topic.overrides)?;
             let config = effective(&live.config, &overrides)?;
             let is_relaxed = !config.syncs_before_ack() && live.config.topic_defaults.syncs_before_ack();
             if is_relaxed && name::is_internal(&topic.name) {
