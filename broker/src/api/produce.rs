@@ -132,10 +132,10 @@ async fn queue(
     if version < FIRST_WITH_ZSTD && header.attributes.compression() == Ok(Compression::Zstd) {
         return Err(Refusal::new(ErrorCode::UnsupportedCompressionType));
     }
-    let (header, bytes) = packed(context, &partition, header, bytes).await?;
     if header.attributes.is_transactional() {
         return Err(Refusal::because(ErrorCode::InvalidTxnState, "transactions are not served yet"));
     }
+    let (header, bytes) = packed(context, &partition, header, bytes).await?;
     let ack = if acks == 0 { AckAt::Written } else { AckAt::Durable };
     Ok(context.appender.append(partition, ProducedBatch { header, bytes }, ack))
 }
@@ -168,7 +168,8 @@ async fn packed(
 ) -> Result<(BatchHeader, Bytes), BatchError> {
     let config = partition.config();
     let Some(to) = config.recompression else { return Ok((header, bytes)) };
-    if header.attributes.compression() == Ok(to.codec) {
+    let from = header.attributes.compression();
+    if from == Ok(to.codec) {
         return Ok((header, bytes));
     }
     let limits = RecompressionLimits {
@@ -178,7 +179,8 @@ async fn packed(
     let size = bytes.len();
     let batch = bytes.clone();
     let work = move || records::recompress(&batch, to, &limits);
-    let packed = match size <= CHECK_IN_PLACE_BYTES_MAX {
+    // What is small and compressed may unpack to very much, all of which is packed again.
+    let packed = match from == Ok(Compression::None) && size <= CHECK_IN_PLACE_BYTES_MAX {
         true => work()?,
         // Only a panic in there, which is our own fault, leaves no result.
         false => tokio::task::spawn_blocking(work)
