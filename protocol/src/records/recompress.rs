@@ -5,10 +5,12 @@
 
 use bytes::Bytes;
 
+use super::builder::write_header;
 use super::compression::Compression;
-use super::crc::Crc32c;
 use super::error::BatchError;
-use super::header::{ATTRIBUTES_AT, BATCH_HEADER_SIZE, BatchHeader, LOG_OVERHEAD};
+use super::header::{BATCH_HEADER_SIZE, BatchHeader, LOG_OVERHEAD};
+use super::raw::uncompressed_records;
+use super::walk::compression_of;
 
 /// How a topic's batches are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +40,14 @@ pub fn recompress(
     limits: &RecompressionLimits,
 ) -> Result<Option<Bytes>, BatchError> {
     let mut header = BatchHeader::read(batch)?;
-    let from = header
-        .attributes
-        .compression()
-        .map_err(|unknown| BatchError::UnknownCompression { codec: unknown.code })?;
-    if from == to.codec {
+    if compression_of(&header)? == to.codec {
         return Ok(None);
     }
-    let records = batch.get(BATCH_HEADER_SIZE..).unwrap_or_default();
-    let records = from.decompress(records, limits.decompressed_bytes_max)?;
+    let records = uncompressed_records(batch, limits.decompressed_bytes_max)?;
+    // What came uncompressed could not be read back either if it were packed.
+    if limits.decompressed_bytes_max < records.len() {
+        return Err(BatchError::OutputTooLarge { limit: limits.decompressed_bytes_max });
+    }
     let records_max = limits.batch_bytes_max.saturating_sub(BATCH_HEADER_SIZE);
     let packed = to.codec.compress_at(to.level, &records, records_max).map_err(|error| match error {
         BatchError::OutputTooLarge { .. } => BatchError::TooLarge {
@@ -60,15 +61,8 @@ pub fn recompress(
         .map_err(|_| BatchError::TooLarge { bytes: size, limit: limits.batch_bytes_max })?;
     header.attributes = header.attributes.with_compression(to.codec);
     let mut out = vec![0; BATCH_HEADER_SIZE];
-    if let Some(head) = out.first_chunk_mut::<BATCH_HEADER_SIZE>() {
-        header.write(head);
-        let mut crc = Crc32c::new();
-        crc.update(&head[ATTRIBUTES_AT..]);
-        crc.update(&packed);
-        header.crc = crc.value();
-        header.write(head);
-    }
     out.extend_from_slice(&packed);
+    write_header(&header, &mut out);
     Ok(Some(out.into()))
 }
 
@@ -141,6 +135,9 @@ mod tests {
         assert!(matches!(recompress(&packed, to, &small), Err(BatchError::TooLarge { limit: 1000, .. })));
         let bomb = RecompressionLimits { decompressed_bytes_max: 1000, ..LIMITS };
         assert!(matches!(recompress(&packed, to, &bomb), Err(BatchError::OutputTooLarge { limit: 1000 })));
+        let plain = batch(Compression::None);
+        let to = Recompression { codec: Compression::Lz4, level: None };
+        assert!(matches!(recompress(&plain, to, &bomb), Err(BatchError::OutputTooLarge { limit: 1000 })));
         let mut broken = packed.to_vec();
         broken.truncate(80);
         assert!(recompress(&broken, to, &LIMITS).is_err());
