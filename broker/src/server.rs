@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-use crate::api::Context;
+use crate::api::{Context, Packing};
 use crate::catalog::{Catalog, CatalogError};
 use crate::cleaner::{Cleaner, CleanerParts};
 use crate::clock::Clock;
@@ -192,6 +192,7 @@ impl Server {
         let groups = groups(&config, &catalog, &appender, &clock, &stop);
         let shares = shares(&config, &groups, &catalog, &appender, &clock, &stop);
         let context = Context {
+            packing: Packing::new(&config),
             config,
             cluster_id,
             catalog,

@@ -53,6 +53,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod packing;
 mod placement;
 mod produce;
 mod refusal;
@@ -85,6 +86,7 @@ pub use caller::Caller;
 pub use close::Close;
 pub use dispatch::{Answer, Incoming, answer, start_produce};
 pub use log_limit::{Line, LogLimit};
+pub use packing::Packing;
 pub use session::Session;
 
 /// A connection is closed: nothing is kept for it.
@@ -105,6 +107,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The way to the commit threads.
     pub appender: Appender,
+    /// Batches that change their codec on that way.
+    pub packing: Packing,
     /// Writes checkpoints: a log start that moved must not come back.
     pub checkpointer: Arc<Checkpointer>,
     /// Ids for idempotent producers.

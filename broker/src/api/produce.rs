@@ -168,25 +168,14 @@ async fn packed(
 ) -> Result<(BatchHeader, Bytes), BatchError> {
     let config = partition.config();
     let Some(to) = config.recompression else { return Ok((header, bytes)) };
-    let from = header.attributes.compression();
-    if from == Ok(to.codec) {
+    if header.attributes.compression() == Ok(to.codec) {
         return Ok((header, bytes));
     }
     let limits = RecompressionLimits {
         decompressed_bytes_max: context.config.decompressed_batch_bytes_max,
         batch_bytes_max: config.max_message_bytes,
     };
-    let size = bytes.len();
-    let batch = bytes.clone();
-    let work = move || records::recompress(&batch, to, &limits);
-    // What is small and compressed may unpack to very much, all of which is packed again.
-    let packed = match from == Ok(Compression::None) && size <= CHECK_IN_PLACE_BYTES_MAX {
-        true => work()?,
-        // Only a panic in there, which is our own fault, leaves no result.
-        false => tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or(Err(BatchError::Truncated { bytes: 0, needed: size }))?,
-    };
+    let packed = context.packing.pack(bytes.clone(), to, limits).await?;
     let bytes = packed.unwrap_or(bytes);
     Ok((BatchHeader::read(&bytes)?, bytes))
 }

@@ -9,7 +9,7 @@ use sendlog_protocol::records::{BatchBuilder, BatchHeader, Compression, NewRecor
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Context, Session, create_topics};
+use super::{Context, Packing, Session, create_topics};
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
 use crate::clock::{Clock, ManualClock};
@@ -102,6 +102,7 @@ impl Fixture {
             stop: stop.clone(),
         }));
         let context = Context {
+            packing: Packing::new(&config),
             config,
             cluster_id: "cluster".to_owned(),
             catalog,
