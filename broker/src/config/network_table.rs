@@ -33,7 +33,8 @@ pub(super) const NETWORK: &[Setting] = &[
         Some("134217728"),
         "bytes",
         "Memory for requests of all connections together; at it, reading waits. At least \
-         `socket.request.max.bytes`. Kafka's default, -1, is no limit.",
+         `socket.request.max.bytes`. Batches that a topic's `compression.type` makes larger may take as much again \
+         until they are written. Kafka's default, -1, is no limit.",
     ),
     row(
         "fetch.max.bytes",
