@@ -1,6 +1,6 @@
 //! Committing, deleting and expiring the offsets of a group.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -33,6 +33,32 @@ pub struct Keeping {
     pub retention_ms: Option<i64>,
     /// Memory that further offsets may take, bytes.
     pub room_bytes: u64,
+}
+
+/// Deletes single offsets of one group: each once, and each topic is looked at once, however often it is named.
+#[derive(Debug, Default)]
+pub struct Deletion {
+    left: HashMap<Arc<str>, Result<BTreeSet<TopicPartition>, ErrorCode>>,
+}
+
+impl Deletion {
+    /// Forgets the offset of a partition, which need not be there.
+    ///
+    /// # Errors
+    /// `GROUP_SUBSCRIBED_TO_TOPIC`.
+    pub fn delete(
+        &mut self,
+        group: &Group,
+        partition: TopicPartition,
+        fx: &mut Effects,
+    ) -> Result<(), ErrorCode> {
+        let left = self.left.entry(Arc::clone(&partition.topic));
+        let left = left.or_insert_with(|| group.deletable(&partition.topic));
+        if left.as_mut().map_err(|code| *code)?.remove(&partition) {
+            fx.offsets.push(OffsetChange { partition, committed: None });
+        }
+        Ok(())
+    }
 }
 
 impl Group {
@@ -75,18 +101,12 @@ impl Group {
         Ok(results.collect())
     }
 
-    /// Forgets the offset of a partition, which need not be there.
-    ///
-    /// # Errors
-    /// `GROUP_SUBSCRIBED_TO_TOPIC`.
-    pub fn delete_offset(&self, partition: TopicPartition, fx: &mut Effects) -> Result<(), ErrorCode> {
-        if self.is_subscribed(&partition.topic) {
+    /// Partitions of a topic whose offsets there are to delete.
+    fn deletable(&self, topic: &str) -> Result<BTreeSet<TopicPartition>, ErrorCode> {
+        if self.is_subscribed(topic) {
             return Err(ErrorCode::GroupSubscribedToTopic);
         }
-        if self.offsets().partitions_of(&partition.topic).contains(&partition) {
-            fx.offsets.push(OffsetChange { partition, committed: None });
-        }
-        Ok(())
+        Ok(self.offsets().partitions_of(topic))
     }
 
     /// Forgets the offsets of topics that are gone.
