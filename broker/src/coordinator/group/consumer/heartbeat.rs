@@ -195,6 +195,7 @@ impl ConsumerGroup {
         fx: &mut Effects,
     ) -> Result<Updated, Refused> {
         let Update { place, profile, compiled, reported, assigns_now } = update;
+        self.check_bytes(&place, &profile, env)?;
         let before = self.profile_before(&place).cloned().unwrap_or_default();
         let assignor = self.assignor(env);
         let id = self.take_place(&place, fx);
