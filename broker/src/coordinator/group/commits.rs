@@ -150,3 +150,33 @@ impl Group {
         retention_ms <= now_ms.saturating_sub(base_ms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_that_is_named_again_is_forgotten_once() {
+        let mut group = Group::new("g".into());
+        let of = |partition| TopicPartition { topic: "t".into(), partition };
+        let committed = Committed {
+            offset: 5,
+            leader_epoch: -1,
+            metadata: "".into(),
+            commit_timestamp_ms: 0,
+            expire_timestamp_ms: -1,
+            topic_id: Uuid::nil(),
+        };
+        for partition in [0, 1] {
+            group
+                .offsets_mut()
+                .apply(OffsetChange { partition: of(partition), committed: Some(committed.clone()) });
+        }
+        let (mut deletion, mut fx) = (Deletion::default(), Effects::default());
+        for partition in [0, 0, 9, 1, 0] {
+            assert_eq!(deletion.delete(&group, of(partition), &mut fx), Ok(()));
+        }
+        let gone = [0, 1].map(|partition| OffsetChange { partition: of(partition), committed: None });
+        assert_eq!(fx.offsets, gone);
+    }
+}
