@@ -1,5 +1,6 @@
 //! ConsumerGroupDescribe (key 69), versions 0 to 1: groups of the consumer protocol and their members.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -24,7 +25,9 @@ pub(super) async fn handle(
     let authorized_operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let mut groups = Vec::with_capacity(request.group_ids.len());
-    for group_id in request.group_ids {
+    // A group that is named thousands of times is not answered in kind.
+    let mut seen = HashSet::new();
+    for group_id in request.group_ids.into_iter().filter(|group_id| seen.insert(group_id.clone())) {
         let described = context
             .groups
             .run(&group_id, Meet::Existing, |group, env, _fx| group.describe_consumers(env))
@@ -69,9 +72,10 @@ mod tests {
         };
         let caller = Caller { session: &fixture.session, client_id: "c" };
         consumer_group_heartbeat::handle(&fixture.context, &caller, 1, join).await;
-        let group_ids = vec!["g".to_owned(), "none".to_owned()];
+        let group_ids = ["g", "none", "g", "none"].map(str::to_owned).into();
         let request = ConsumerGroupDescribeRequest { group_ids, include_authorized_operations: true };
         let groups = handle(&fixture.context, &fixture.session, 1, request).await.groups;
+        assert_eq!(groups.len(), 2, "what is named again is answered once");
         assert_eq!((groups[0].error_code, groups[0].group_state.as_str()), (0, "Stable"));
         assert_eq!(groups[0].authorized_operations, GROUP_OPERATIONS);
         let member = &groups[0].members[0];

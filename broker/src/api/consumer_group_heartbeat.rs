@@ -5,6 +5,8 @@
 //! - While a group changes, and for 30 seconds after, its members are told to report every half second, or less often if
 //!   they are many; Kafka's 5 seconds make up most of the time that partitions take to move.
 //! - Regular expressions are those of Rust's `regex`, and are resolved before the answer.
+//! - What the members of a group say of themselves, and what their regular expressions match, may take
+//!   `sendlog.group.members.bytes.max` of memory. Who wants more is answered GROUP_MAX_SIZE_REACHED.
 //! - A static member that was fenced may join again under the same member id. Kafka answers UNRELEASED_INSTANCE_ID until its
 //!   session ends.
 

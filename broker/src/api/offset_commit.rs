@@ -315,13 +315,13 @@ mod tests {
         fixture.create("u", 1).await;
         commit(&fixture, "g", "t", &[(0, 5), (1, 7)]).await;
         commit(&fixture, "h", "u", &[(0, 5)]).await;
-        let partitions = [0, 9].map(|partition_index| OffsetDeleteRequestPartition { partition_index });
+        let partitions = [0, 9, 0].map(|partition_index| OffsetDeleteRequestPartition { partition_index });
         let topic = OffsetDeleteRequestTopic { name: "t".to_owned(), partitions: partitions.into() };
         let mut request = OffsetDeleteRequest { group_id: "g".to_owned(), topics: vec![topic] };
         let response = offset_delete::handle(&fixture.context, &fixture.session, 0, request.clone()).await;
         let codes: Vec<i16> =
             response.topics[0].partitions.iter().map(|partition| partition.error_code).collect();
-        assert_eq!(codes, [0, ErrorCode::UnknownTopicOrPartition.code()]);
+        assert_eq!(codes, [0, ErrorCode::UnknownTopicOrPartition.code(), 0]);
         request.group_id = "none".to_owned();
         let response = offset_delete::handle(&fixture.context, &fixture.session, 0, request).await;
         assert_eq!(response.error_code, ErrorCode::GroupIdNotFound.code());
@@ -377,6 +377,13 @@ mod tests {
         fixture.create("t", 1).await;
         commit(&fixture, "g", "t", &[(0, 5)]).await;
         assert_eq!(fetch(&fixture, "g", "t", &[0, 0]).await, [at(5), nothing()]);
+        let topic = OffsetFetchRequestTopic { name: "t".to_owned(), partition_indexes: vec![0] };
+        let group_id = "g".to_owned();
+        let request = OffsetFetchRequest { group_id, topics: Some(vec![topic; 2]), ..Default::default() };
+        let response = offset_fetch::handle(&fixture.context, &fixture.session, 5, request).await;
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let found: Vec<_> = partitions.map(|one| (one.committed_offset, one.error_code)).collect();
+        assert_eq!(found, [(5, 0), (-1, ErrorCode::InvalidRequest.code())]);
         let group = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: None, ..Default::default() };
         let request = OffsetFetchRequest { groups: vec![group.clone(), group], ..Default::default() };
         let response = offset_fetch::handle(&fixture.context, &fixture.session, 8, request).await;

@@ -11,8 +11,9 @@ use sendlog_protocol::messages::{
 
 use super::{Context, Session, error};
 use crate::catalog::Catalog;
+use crate::coordinator::group::Meet;
+use crate::coordinator::group::commits::Deletion;
 use crate::coordinator::group::offsets::TopicPartition;
-use crate::coordinator::group::{Effects, Group, Meet};
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=0;
@@ -32,7 +33,9 @@ pub(super) async fn handle(
         group.check_offset_delete()?;
         // A topic without partitions is not answered for.
         let topics = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
-        let topics = topics.map(|topic| delete(&context.catalog, group, topic, fx));
+        let mut deletion = Deletion::default();
+        let forget = &mut |partition: TopicPartition| deletion.delete(group, partition, fx);
+        let topics = topics.map(|topic| delete(&context.catalog, topic, forget));
         Ok(topics.collect())
     });
     match deleted.await.map_err(|failure| error::of_coordinator(&failure)).flatten() {
@@ -43,21 +46,18 @@ pub(super) async fn handle(
 
 fn delete(
     catalog: &Catalog,
-    group: &Group,
     wanted: &OffsetDeleteRequestTopic,
-    fx: &mut Effects,
+    forget: &mut impl FnMut(TopicPartition) -> Result<(), ErrorCode>,
 ) -> OffsetDeleteResponseTopic {
     let topic = catalog.topic(&wanted.name);
-    let partition = |partition_index: i32| {
-        let topic = topic.as_ref().filter(|topic| topic.partition(partition_index).is_some());
-        let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        group
-            .delete_offset(TopicPartition { topic: Arc::clone(topic.name()), partition: partition_index }, fx)
+    let mut result = |partition: i32| {
+        let topic = topic.as_ref().filter(|topic| topic.partition(partition).is_some());
+        let topic = Arc::clone(topic.ok_or(ErrorCode::UnknownTopicOrPartition)?.name());
+        forget(TopicPartition { topic, partition })
     };
-    let mut partition = partition;
     let partitions = wanted.partitions.iter().map(|wanted| OffsetDeleteResponsePartition {
         partition_index: wanted.partition_index,
-        error_code: partition(wanted.partition_index).err().unwrap_or(ErrorCode::None).code(),
+        error_code: result(wanted.partition_index).err().unwrap_or(ErrorCode::None).code(),
     });
     let partitions = partitions.collect();
     OffsetDeleteResponseTopic { name: wanted.name.clone(), partitions }

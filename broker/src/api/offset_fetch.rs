@@ -2,8 +2,8 @@
 //!
 //! What is answered is on disk: a commit that is still on its way there is not seen. A group that nobody knows has no
 //! offsets, which is no error. Differs from Apache Kafka: an offset of a topic that was deleted and created again is not
-//! served for the new one; a group or partition that a request names again is refused there, so that no small request has
-//! an answer without measure.
+//! served for the new one; a group, or a partition of a group, that a request names again is refused there, so that no small
+//! request has an answer without measure.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
@@ -94,13 +94,17 @@ fn one_group(
     }
 }
 
+/// A partition as a request names it: the topic by name or by id.
+type Asked<'a> = (&'a str, Uuid, i32);
+
 fn fetch(context: &Context, version: i16, wanted: &OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    let mut seen = HashSet::new();
     let looked = context.groups.look(&wanted.group_id, |group| {
         group.check_fetch(wanted.member_id.as_deref(), wanted.member_epoch)?;
         Ok(match &wanted.topics {
             None => all_topics(&context.catalog, version, group),
             Some(topics) => {
-                let topic = |topic| asked_topic(&context.catalog, version, Some(group), topic);
+                let topic = |topic| asked_topic(&context.catalog, version, Some(group), topic, &mut seen);
                 topics.iter().map(topic).collect()
             }
         })
@@ -109,7 +113,7 @@ fn fetch(context: &Context, version: i16, wanted: &OffsetFetchRequestGroup) -> O
         Ok(result) => result,
         Err(CoordinatorError::UnknownGroup) => {
             let asked = wanted.topics.iter().flatten();
-            Ok(asked.map(|topic| asked_topic(&context.catalog, version, None, topic)).collect())
+            Ok(asked.map(|topic| asked_topic(&context.catalog, version, None, topic, &mut seen)).collect())
         }
         Err(failure) => Err(error::of_coordinator(&failure)),
     };
@@ -157,11 +161,12 @@ fn is_of(committed: &Committed, topic_id: Option<Uuid>) -> bool {
     topic_id.is_none_or(|id| committed.topic_id.is_nil() || committed.topic_id == id)
 }
 
-fn asked_topic(
+fn asked_topic<'a>(
     catalog: &Catalog,
     version: i16,
     group: Option<&Group>,
-    wanted: &OffsetFetchRequestTopics,
+    wanted: &'a OffsetFetchRequestTopics,
+    seen: &mut HashSet<Asked<'a>>,
 ) -> OffsetFetchResponseTopics {
     let topic = match version < FIRST_BY_ID {
         true => catalog.topic(&wanted.name),
@@ -172,9 +177,8 @@ fn asked_topic(
     }
     let name = topic.as_ref().map_or(wanted.name.as_str(), |topic| topic.name());
     let topic_id = topic.as_ref().map(|topic| topic.id());
-    let mut seen = HashSet::new();
     let look_up = |partition: &i32| {
-        if !seen.insert(*partition) {
+        if !seen.insert((&wanted.name, wanted.topic_id, *partition)) {
             let error_code = ErrorCode::InvalidRequest.code();
             return OffsetFetchResponsePartitions { error_code, ..found(*partition, None) };
         }

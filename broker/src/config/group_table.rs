@@ -87,8 +87,8 @@ pub(super) const GROUPS: &[Setting] = &[
         long(65_536, INT_MAX),
         Some("16777216"),
         "bytes",
-        "Memory that the members of one classic group may take, with their metadata and assignments. A member that \
-         finds no room is answered GROUP_MAX_SIZE_REACHED.",
+        "Memory that the members of one classic or consumer group may take, with their metadata, and the assignments \
+         of a classic one. A member that finds no room is answered GROUP_MAX_SIZE_REACHED.",
     ),
     row(
         "sendlog.group.offsets.bytes.max",

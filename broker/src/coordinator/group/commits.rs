@@ -1,6 +1,6 @@
 //! Committing, deleting and expiring the offsets of a group.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -33,6 +33,32 @@ pub struct Keeping {
     pub retention_ms: Option<i64>,
     /// Memory that further offsets may take, bytes.
     pub room_bytes: u64,
+}
+
+/// Deletes single offsets of one group: each once, and each topic is looked at once, however often it is named.
+#[derive(Debug, Default)]
+pub struct Deletion {
+    left: HashMap<Arc<str>, Result<BTreeSet<TopicPartition>, ErrorCode>>,
+}
+
+impl Deletion {
+    /// Forgets the offset of a partition, which need not be there.
+    ///
+    /// # Errors
+    /// `GROUP_SUBSCRIBED_TO_TOPIC`.
+    pub fn delete(
+        &mut self,
+        group: &Group,
+        partition: TopicPartition,
+        fx: &mut Effects,
+    ) -> Result<(), ErrorCode> {
+        let left = self.left.entry(Arc::clone(&partition.topic));
+        let left = left.or_insert_with(|| group.deletable(&partition.topic));
+        if left.as_mut().map_err(|code| *code)?.remove(&partition) {
+            fx.offsets.push(OffsetChange { partition, committed: None });
+        }
+        Ok(())
+    }
 }
 
 impl Group {
@@ -75,18 +101,12 @@ impl Group {
         Ok(results.collect())
     }
 
-    /// Forgets the offset of a partition, which need not be there.
-    ///
-    /// # Errors
-    /// `GROUP_SUBSCRIBED_TO_TOPIC`.
-    pub fn delete_offset(&self, partition: TopicPartition, fx: &mut Effects) -> Result<(), ErrorCode> {
-        if self.is_subscribed(&partition.topic) {
+    /// Partitions of a topic whose offsets there are to delete.
+    fn deletable(&self, topic: &str) -> Result<BTreeSet<TopicPartition>, ErrorCode> {
+        if self.is_subscribed(topic) {
             return Err(ErrorCode::GroupSubscribedToTopic);
         }
-        if self.offsets().partitions_of(&partition.topic).contains(&partition) {
-            fx.offsets.push(OffsetChange { partition, committed: None });
-        }
-        Ok(())
+        Ok(self.offsets().partitions_of(topic))
     }
 
     /// Forgets the offsets of topics that are gone.
@@ -128,5 +148,35 @@ impl Group {
             return committed.expire_timestamp_ms <= now_ms;
         }
         retention_ms <= now_ms.saturating_sub(base_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_that_is_named_again_is_forgotten_once() {
+        let mut group = Group::new("g".into());
+        let of = |partition| TopicPartition { topic: "t".into(), partition };
+        let committed = Committed {
+            offset: 5,
+            leader_epoch: -1,
+            metadata: "".into(),
+            commit_timestamp_ms: 0,
+            expire_timestamp_ms: -1,
+            topic_id: Uuid::nil(),
+        };
+        for partition in [0, 1] {
+            group
+                .offsets_mut()
+                .apply(OffsetChange { partition: of(partition), committed: Some(committed.clone()) });
+        }
+        let (mut deletion, mut fx) = (Deletion::default(), Effects::default());
+        for partition in [0, 0, 9, 1, 0] {
+            assert_eq!(deletion.delete(&group, of(partition), &mut fx), Ok(()));
+        }
+        let gone = [0, 1].map(|partition| OffsetChange { partition: of(partition), committed: None });
+        assert_eq!(fx.offsets, gone);
     }
 }

@@ -250,20 +250,22 @@ impl GroupCoordinator {
     fn wake(self: &Arc<Self>, due: &Due) {
         let Some(opened) = self.topic.get() else { return };
         let Ok(partition) = opened.partition_of(&due.group_id) else { return };
+        let slot = self.lock_slots().get(&due.group_id).cloned();
         // A group that is gone waits for nothing.
-        let _ = self.with_slot(&due.group_id, Meet::Existing, |slot, state| {
-            if state.armed_ms != Some(due.deadline_ms) {
-                return;
+        let Some(slot) = slot else { return };
+        let mut state = slot.lock();
+        if state.is_removed || state.armed_ms != Some(due.deadline_ms) {
+            return;
+        }
+        // Even where nobody is a member any more: whoever comes next needs the timer.
+        state.armed_ms = None;
+        let (_, waiting) = self.happen(&slot, &mut state, partition, |group, env, fx| {
+            if group.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= env.now.steady_ms) {
+                group.on_deadline(env, fx);
             }
-            state.armed_ms = None;
-            let (_, waiting) = self.happen(slot, state, partition, |group, env, fx| {
-                if group.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= env.now.steady_ms) {
-                    group.on_deadline(env, fx);
-                }
-            });
-            // Nobody waits for the answer.
-            drop(waiting);
         });
+        // Nobody waits for the answer.
+        drop(waiting);
     }
 
     /// The topic of the groups, which an event that may make a group makes too.
@@ -377,7 +379,7 @@ impl GroupCoordinator {
         // A timer that went off before that has found no way to its group.
         for slot in &slots {
             let mut state = slot.lock();
-            state.armed_ms = None;
+            self.disarm(&mut state);
             self.arm(&mut state, self.steady_ms());
         }
     }
@@ -413,8 +415,16 @@ impl GroupCoordinator {
         let Some(wanted_ms) = state.group.next_deadline_ms() else { return };
         let deadline_ms = if wanted_ms <= now_ms { now_ms + DUE_AGAIN_MS } else { wanted_ms };
         if state.armed_ms.is_none_or(|armed_ms| deadline_ms < armed_ms) {
+            self.disarm(state);
             state.armed_ms = Some(deadline_ms);
             self.timers.add(Due { deadline_ms, group_id: Arc::clone(state.group.id()) });
+        }
+    }
+
+    /// Takes the group's deadline back, so that none is kept for longer than its group.
+    fn disarm(&self, state: &mut SlotState) {
+        if let Some(deadline_ms) = state.armed_ms.take() {
+            self.timers.remove(&Due { deadline_ms, group_id: Arc::clone(state.group.id()) });
         }
     }
 
@@ -424,6 +434,7 @@ impl GroupCoordinator {
             return;
         }
         state.is_removed = true;
+        self.disarm(state);
         let mut slots = self.lock_slots();
         if slots.get(state.group.id()).is_some_and(|current| Arc::ptr_eq(current, slot)) {
             slots.remove(state.group.id());
@@ -451,5 +462,76 @@ async fn settled(waiting: Option<oneshot::Receiver<Settlement>>) -> Settlement {
     match waiting {
         None => Ok(()),
         Some(waiting) => waiting.await.unwrap_or(Err(CoordinatorError::Stopping)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::group_records::{GroupMetadataKey, GroupRecord};
+    use sendlog_protocol::messages::JoinGroupRequest;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+    use crate::coordinator::group::classic::Joiner;
+
+    const JOINER: Joiner<'_> =
+        Joiner { client_id: "c", client_host: "/h", needs_id_first: true, can_skip_assignment: true };
+
+    fn groups(fixture: &Fixture, appender: &Appender) -> Arc<GroupCoordinator> {
+        let context = &fixture.context;
+        Arc::new(GroupCoordinator::new(CoordinatorParts {
+            config: Arc::clone(&context.config),
+            catalog: Arc::clone(&context.catalog),
+            appender: appender.clone(),
+            clock: Arc::clone(&context.clock),
+            stop: context.stop.clone(),
+        }))
+    }
+
+    /// A member is given its id, with which it is to come back in time.
+    async fn ask_for_id(groups: &Arc<GroupCoordinator>, group_id: &str) {
+        let request = JoinGroupRequest {
+            protocol_type: "consumer".to_owned(),
+            protocols: vec![Default::default()],
+            session_timeout_ms: 60_000,
+            ..Default::default()
+        };
+        let asked = groups.park(group_id, Meet::Create, |group, ticket, env, fx| {
+            group.join(request, JOINER, ticket, env, fx).map(Reply::Join)
+        });
+        assert!(matches!(asked.await, Ok(Reply::Join(answer)) if !answer.member_id.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_group_that_comes_back_while_its_end_is_not_stored_has_its_timer() {
+        let fixture = Fixture::new();
+        let (full, threads) = fixture.full_appender();
+        let groups = groups(&fixture, &full);
+        let end = |_: &mut Group, _: &Env<'_>, fx: &mut Effects| {
+            fx.append(GroupRecord::GroupMetadata(GroupMetadataKey { group: "g".to_owned() }, None));
+        };
+        let refused = groups.run("g", Meet::Create, end).await;
+        assert!(matches!(refused, Err(CoordinatorError::Append(AppendError::Full(_)))));
+        let slot = Arc::clone(&groups.all_slots()[0]);
+        // A timer of what the group was.
+        slot.lock().armed_ms = Some(5);
+        groups.wake(&Due { deadline_ms: 5, group_id: "g".into() });
+        assert_eq!(slot.lock().armed_ms, None);
+        drop(groups);
+        threads.finish();
+    }
+
+    #[tokio::test]
+    async fn no_deadline_is_kept_for_a_group_that_is_gone() {
+        let fixture = Fixture::new();
+        let groups = groups(&fixture, &fixture.context.appender);
+        ask_for_id(&groups, "g").await;
+        ask_for_id(&groups, "h").await;
+        assert!(groups.timers.next_ms().is_some());
+        for group_id in ["g", "h"] {
+            groups.run(group_id, Meet::Existing, |group, _, fx| group.delete(fx)).await.unwrap().unwrap();
+        }
+        assert!(groups.all_slots().is_empty());
+        assert_eq!(groups.timers.next_ms(), None);
     }
 }

@@ -110,7 +110,7 @@ impl SlotState {
     /// then; there is none if it is already.
     ///
     /// # Errors
-    /// [`CoordinatorError::TooLarge`] for offsets that no batch has room for, [`CoordinatorError::Encode`]; nothing was
+    /// [`CoordinatorError::TooLarge`] for commits that no batch has room for, [`CoordinatorError::Encode`]; nothing was
     /// stored then.
     pub(super) fn store(
         &mut self,
@@ -126,7 +126,9 @@ impl SlotState {
                 return Err(error.into());
             }
         };
-        let is_offsets_only = records.is_empty();
+        // What clients choose the size of. What the log lacks and the offsets that go are no more than what is held, and
+        // refusing those would be for ever.
+        let is_limited = records.is_empty() && offsets.iter().any(|change| change.committed.is_some());
         let mut state_records = self.backlog.take();
         state_records.extend(new_records);
         if state_records.is_empty() && offset_records.is_empty() {
@@ -135,8 +137,9 @@ impl SlotState {
         let batch = batch::of(state_records.iter().chain(&offset_records), to.now_ms);
         let limit = to.partition.config().max_message_bytes;
         let bytes = batch.as_ref().map_or(usize::MAX, |batch| batch.bytes.len());
-        let (Ok(batch), true) = (batch, !is_offsets_only || bytes <= limit) else {
+        let (Ok(batch), true) = (batch, !is_limited || bytes <= limit) else {
             self.backlog.add(state_records);
+            self.refuse(replies, UNKNOWN);
             return Err(CoordinatorError::TooLarge { bytes, limit });
         };
         let answer = to.appender.append(Arc::clone(to.partition), batch, AckAt::Durable);
@@ -242,7 +245,7 @@ struct Encoded {
 
 #[cfg(test)]
 mod tests {
-    use sendlog_protocol::group_records::{GroupMetadataKey, GroupMetadataValue};
+    use sendlog_protocol::group_records::{GroupMetadataKey, GroupMetadataMember, GroupMetadataValue};
     use sendlog_protocol::messages::JoinGroupResponse;
     use sendlog_protocol::records::read_records;
     use uuid::Uuid;
@@ -342,6 +345,56 @@ mod tests {
         assert_eq!(stored(&partition), [1]);
         assert!(slot.lock().store(Effects::default(), to(roomy)).unwrap().is_none());
         threads.finish();
+    }
+
+    #[tokio::test]
+    async fn what_the_log_lacks_is_stored_and_told_of_however_large_it_is() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        let partition = fixture.context.catalog.partition("t", 0).unwrap();
+        let (full, threads) = fixture.full_appender();
+        let roomy = &fixture.context.appender;
+        let to = |appender| Destination { appender, partition: &partition, now_ms: 1 };
+        let slot = Slot::new(Group::new("g".into()));
+        let limit = partition.config().max_message_bytes;
+        let large = GroupMetadataMember { assignment: vec![0; limit].into(), ..Default::default() };
+        let value = GroupMetadataValue { generation: 1, members: vec![large], ..Default::default() };
+        let key = GroupMetadataKey { group: "g".to_owned() };
+        let records = vec![GroupRecord::GroupMetadata(key, Some(value))];
+        let refused = slot.lock().store(Effects { records, ..Effects::default() }, to(&full)).unwrap();
+        settle_all(&slot).await;
+        assert!(refused.unwrap().await.unwrap().is_err());
+
+        // A commit is measured with it, and others are not.
+        let commit = Effects { offsets: vec![offset(5)], ..Effects::default() };
+        let refused = slot.lock().store(commit, to(roomy));
+        assert!(matches!(refused, Err(CoordinatorError::TooLarge { .. })));
+        let parked = slot.lock().park(Ticket(7));
+        let mut answers = Effects::default();
+        answers.reply(Ticket(7), Reply::Join(JoinGroupResponse { generation_id: 1, ..Default::default() }));
+        let waiting = slot.lock().store(answers, to(roomy)).unwrap().unwrap();
+        settle_all(&slot).await;
+        assert!(waiting.await.unwrap().is_ok());
+        let Reply::Join(answer) = parked.await.unwrap() else { panic!("a join is answered as one") };
+        assert_eq!((answer.error_code, answer.generation_id), (0, 1));
+        threads.finish();
+    }
+
+    #[tokio::test]
+    async fn offsets_that_go_find_room_however_many_they_are() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        let partition = fixture.context.catalog.partition("t", 0).unwrap();
+        let to = Destination { appender: &fixture.context.appender, partition: &partition, now_ms: 1 };
+        let slot = Slot::new(Group::new("g".into()));
+        let gone = |number| OffsetChange {
+            partition: TopicPartition { topic: "t".repeat(249).into(), partition: number },
+            committed: None,
+        };
+        let offsets = (0..5000).map(gone).collect();
+        let waiting = slot.lock().store(Effects { offsets, ..Effects::default() }, to).unwrap().unwrap();
+        settle_all(&slot).await;
+        assert!(waiting.await.unwrap().is_ok());
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
-//! When groups want to be looked at: one heap, one task. A broker whose groups wait for nothing does nothing.
+//! When groups want to be looked at: one order, one task. A broker whose groups wait for nothing does nothing.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,11 +14,11 @@ pub(super) struct Due {
     pub(super) group_id: Arc<str>,
 }
 
-/// Deadlines of all groups. A group that has changed its mind may be in here several times; whoever takes an entry asks
+/// Deadlines of all groups, one of each: a group that changes its mind takes the old one back. Whoever takes an entry asks
 /// the group what it is waiting for.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    heap: Mutex<BinaryHeap<Reverse<Due>>>,
+    due: Mutex<BTreeSet<Due>>,
     /// Something is due earlier than anything was before.
     earlier: Notify,
 }
@@ -27,26 +26,30 @@ pub(super) struct Timers {
 impl Timers {
     /// Adds a deadline.
     pub(super) fn add(&self, due: Due) {
-        let deadline_ms = due.deadline_ms;
-        let mut heap = self.lock();
-        let is_first = heap.peek().is_none_or(|Reverse(first)| deadline_ms < first.deadline_ms);
-        heap.push(Reverse(due));
-        drop(heap);
+        let mut all = self.lock();
+        let is_first = all.first().is_none_or(|first| due.deadline_ms < first.deadline_ms);
+        all.insert(due);
+        drop(all);
         if is_first {
             self.earlier.notify_one();
         }
     }
 
+    /// Takes a deadline back.
+    pub(super) fn remove(&self, due: &Due) {
+        self.lock().remove(due);
+    }
+
     /// The earliest deadline.
     pub(super) fn next_ms(&self) -> Option<i64> {
-        self.lock().peek().map(|Reverse(due)| due.deadline_ms)
+        self.lock().first().map(|due| due.deadline_ms)
     }
 
     /// Takes one that is due.
     pub(super) fn take_due(&self, now_ms: i64) -> Option<Due> {
-        let mut heap = self.lock();
-        let is_due = heap.peek().is_some_and(|Reverse(due)| due.deadline_ms <= now_ms);
-        if is_due { heap.pop().map(|Reverse(due)| due) } else { None }
+        let mut all = self.lock();
+        let is_due = all.first().is_some_and(|due| due.deadline_ms <= now_ms);
+        if is_due { all.pop_first() } else { None }
     }
 
     /// Waits for a deadline earlier than all that were there. For one waiter.
@@ -54,8 +57,8 @@ impl Timers {
         self.earlier.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Due>>> {
-        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Due>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,5 +79,9 @@ mod tests {
         assert_eq!(timers.take_due(25).map(|due| due.deadline_ms), Some(20));
         assert!(timers.take_due(25).is_none());
         assert_eq!(timers.next_ms(), Some(30));
+        timers.remove(&Due { deadline_ms: 30, group_id: "other".into() });
+        assert_eq!(timers.next_ms(), Some(30));
+        timers.remove(&Due { deadline_ms: 30, group_id: "g".into() });
+        assert_eq!(timers.next_ms(), None);
     }
 }

@@ -43,7 +43,7 @@ use roster::Roster;
 use subscription::CONSUMER_PROTOCOL_TYPE;
 
 pub use join::Joiner;
-pub use member::Member;
+pub use member::{ENTRY_BYTES, Member};
 
 /// A classic group.
 #[derive(Debug, Clone)]

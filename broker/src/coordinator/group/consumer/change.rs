@@ -7,8 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::ConsumerGroup;
-use super::member::{Holding, Profile};
+use super::member::{Holding, Member, Profile};
 use crate::coordinator::group::assign::Assignment;
+use crate::coordinator::group::classic::ENTRY_BYTES;
 
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +61,7 @@ impl ConsumerGroup {
             Change::TargetEpoch(epoch) => self.target_epoch = epoch.unwrap_or_default(),
             Change::Target(id, Some(target)) => drop(self.targets.insert(id, target)),
             Change::Target(id, None) => drop(self.targets.remove(&id)),
-            Change::Regex(regex, Some(resolved)) => drop(self.regexes.insert(regex, resolved)),
-            Change::Regex(regex, None) => drop(self.regexes.remove(&regex)),
+            Change::Regex(regex, resolved) => self.set_regex(regex, resolved),
             Change::Profile(id, Some(profile)) => self.set_profile(id, profile),
             Change::Profile(id, None) => self.remove(&id),
             Change::Holding(id, Some(holding)) => self.set_holding(&id, holding),
@@ -73,8 +73,27 @@ impl ConsumerGroup {
         }
     }
 
+    fn set_regex(&mut self, regex: Arc<str>, resolved: Option<Resolved>) {
+        let more = resolved.as_ref().map_or(0, |resolved| resolved.bytes(&regex));
+        let before = self.regexes.remove(&regex).map_or(0, |before| before.bytes(&regex));
+        self.bytes = (self.bytes + more).saturating_sub(before);
+        if let Some(resolved) = resolved {
+            self.regexes.insert(regex, resolved);
+        }
+    }
+
+    /// Has a member be there, if only in name.
+    fn admit(&mut self, id: &Arc<str>) {
+        if !self.members.contains_key(id) {
+            self.members.insert(Arc::clone(id), Member::default());
+            self.bytes += member_bytes(id, &Profile::default());
+        }
+    }
+
     fn set_profile(&mut self, id: Arc<str>, profile: Profile) {
-        let member = self.members.entry(Arc::clone(&id)).or_default();
+        self.admit(&id);
+        let Some(member) = self.members.get_mut(&id) else { return };
+        self.bytes = (self.bytes + profile.bytes()).saturating_sub(member.profile.bytes());
         if let Some(old) = &member.profile.instance_id
             && profile.instance_id.as_ref() != Some(old)
             && self.instances.get(old.as_str()) == Some(&id)
@@ -89,6 +108,7 @@ impl ConsumerGroup {
 
     fn remove(&mut self, id: &Arc<str>) {
         let Some(member) = self.members.remove(id) else { return };
+        self.bytes = self.bytes.saturating_sub(member_bytes(id, &member.profile));
         if let Some(instance) = &member.profile.instance_id
             && self.instances.get(instance.as_str()) == Some(id)
         {
@@ -98,7 +118,8 @@ impl ConsumerGroup {
     }
 
     fn set_holding(&mut self, id: &Arc<str>, holding: Holding) {
-        let member = self.members.entry(Arc::clone(id)).or_default();
+        self.admit(id);
+        let Some(member) = self.members.get_mut(id) else { return };
         release(&mut self.owners, id, &member.holding);
         for partition in holding.partitions() {
             self.owners.insert(partition, Arc::clone(id));
@@ -114,6 +135,19 @@ impl ConsumerGroup {
                 self.owners.insert(partition, Arc::clone(id));
             }
         }
+    }
+}
+
+/// About what a member takes in memory and on disk, beside the partitions that it has.
+pub(super) fn member_bytes(id: &str, profile: &Profile) -> usize {
+    2 * id.len() + profile.bytes()
+}
+
+impl Resolved {
+    /// About what it takes in memory and on disk.
+    pub(super) fn bytes(&self, regex: &str) -> usize {
+        let topics = self.topics.iter().map(|topic| ENTRY_BYTES + topic.len());
+        ENTRY_BYTES + regex.len() + topics.sum::<usize>()
     }
 }
 

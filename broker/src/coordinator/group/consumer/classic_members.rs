@@ -4,6 +4,7 @@
 //! it has given up. SyncGroup fetches what it then has; Heartbeat tells it when to join again. Nobody waits for anybody, and
 //! nobody leads.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -172,11 +173,13 @@ impl ConsumerGroup {
         fx: &mut Effects,
     ) -> LeaveGroupResponse {
         let mut leaving: Vec<Arc<str>> = Vec::new();
+        let mut left: HashSet<Arc<str>> = HashSet::new();
         let mut members = Vec::with_capacity(request.members.len());
         for identity in request.members {
-            let found = self
-                .leaver(&identity)
-                .and_then(|id| if leaving.contains(&id) { Err(self.unknown_member(&id)) } else { Ok(id) });
+            let found = self.leaver(&identity).and_then(|id| match left.insert(Arc::clone(&id)) {
+                true => Ok(id),
+                false => Err(self.unknown_member(&id)),
+            });
             let (member_id, error_code) = match found {
                 Ok(id) => {
                     let member_id = id.to_string();

@@ -195,8 +195,10 @@ impl ConsumerGroup {
         fx: &mut Effects,
     ) -> Result<Updated, Refused> {
         let Update { place, profile, compiled, reported, assigns_now } = update;
+        self.check_bytes(&place, &profile, env)?;
         let before = self.profile_before(&place).cloned().unwrap_or_default();
-        let assignor = self.assignor(env);
+        // No other change of a member makes the group's assignor another one, and counting the votes walks over all of them.
+        let assignor = (profile.assignor != before.assignor).then(|| self.assignor(env));
         let id = self.take_place(&place, fx);
         let held = self.holding(&id).assigned.clone();
         let has_new_names = profile.topic_names != before.topic_names;
@@ -213,7 +215,8 @@ impl ConsumerGroup {
         }
         let topics_changed = self.notice_topics(env, fx);
         let has_new_subscription = has_new_names || has_new_regex;
-        if self.epoch.epoch == 0 || has_new_subscription || topics_changed || self.assignor(env) != assignor {
+        let has_new_assignor = assignor.is_some_and(|assignor| assignor != self.assignor(env));
+        if self.epoch.epoch == 0 || has_new_subscription || topics_changed || has_new_assignor {
             self.bump(env, fx);
         }
         if assigns_now {

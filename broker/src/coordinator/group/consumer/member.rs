@@ -6,6 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::coordinator::group::assign::Assignment;
+use crate::coordinator::group::classic::ENTRY_BYTES;
 
 /// Epoch of a request that joins.
 pub(super) const JOIN_EPOCH: i32 = 0;
@@ -107,6 +108,16 @@ impl Profile {
     /// Whether the member speaks the classic protocol.
     pub(super) fn is_classic(&self) -> bool {
         self.classic.is_some()
+    }
+
+    /// About what it takes in memory and on disk.
+    pub(super) fn bytes(&self) -> usize {
+        let said = [&self.instance_id, &self.rack_id, &self.assignor].into_iter().flatten();
+        let said = said.chain([&self.client_id, &self.client_host, &self.topic_regex]).map(String::len);
+        let names = self.topic_names.iter().map(|name| ENTRY_BYTES + name.len());
+        let protocols = self.classic.iter().flat_map(|classic| &classic.protocols);
+        let protocols = protocols.map(|protocol| ENTRY_BYTES + protocol.name.len() + protocol.metadata.len());
+        ENTRY_BYTES + said.chain(names).chain(protocols).sum::<usize>()
     }
 }
 

@@ -6,7 +6,7 @@ use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::ConsumerGroupHeartbeatTopicPartitions;
 
 use super::ConsumerGroup;
-use super::change::Change;
+use super::change::{Change, member_bytes};
 use super::member::{AWAY_EPOCH, Holding, JOIN_EPOCH, Member, Owned, Profile};
 use super::refused::Refused;
 use crate::coordinator::group::{Effects, Env};
@@ -37,6 +37,26 @@ impl ConsumerGroup {
             return Ok(());
         }
         let message = format!("The consumer group has reached its maximum capacity of {size_max} members.");
+        Err(Refused::new(ErrorCode::GroupMaxSizeReached, message))
+    }
+
+    /// Whether there is memory for what a member says of itself. One that says no more than before is not put out.
+    pub(super) fn check_bytes(&self, place: &Place, profile: &Profile, env: &Env<'_>) -> Result<(), Refused> {
+        let (Place::Present(id) | Place::New(id) | Place::Returns { is: id, .. }) = place;
+        let held = match place {
+            Place::New(_) => 0,
+            Place::Present(was) | Place::Returns { was, .. } => {
+                self.members.get(was).map_or(0, |member| member_bytes(was, &member.profile))
+            }
+        };
+        let wanted = member_bytes(id, profile);
+        let limit = env.config.groups.classic.members_bytes_max;
+        if wanted <= held || (self.bytes + wanted).saturating_sub(held) <= limit {
+            return Ok(());
+        }
+        let message = format!(
+            "The members of the consumer group would take more than {limit} bytes (sendlog.group.members.bytes.max)."
+        );
         Err(Refused::new(ErrorCode::GroupMaxSizeReached, message))
     }
 

@@ -70,6 +70,8 @@ pub struct ConsumerGroup {
     instances: HashMap<Box<str>, Arc<str>>,
     /// Who holds each partition; follows from the members' holdings.
     owners: HashMap<Partition, Arc<str>>,
+    /// About what members and regular expressions take; follows from them.
+    bytes: usize,
     seen: Seen,
     /// No deadline is before this one.
     wake_ms: Option<i64>,

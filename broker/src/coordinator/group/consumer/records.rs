@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use sendlog_protocol::group_records::{
     ClassicMemberMetadata, ClassicProtocol as StoredProtocol, ConsumerGroupCurrentMemberAssignmentKey,
     ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey,
@@ -121,7 +122,8 @@ fn read_profile(value: &ConsumerGroupMemberMetadataValue) -> Profile {
             .iter()
             .map(|protocol| ClassicProtocol {
                 name: protocol.name.clone(),
-                metadata: protocol.metadata.clone(),
+                // In memory of its own: a slice would keep the whole piece of the log.
+                metadata: Bytes::copy_from_slice(&protocol.metadata),
             })
             .collect(),
     });
@@ -218,7 +220,6 @@ fn read_resolved(value: &ConsumerGroupRegularExpressionValue) -> Resolved {
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
     use uuid::Uuid;
 
     use super::*;

@@ -14,6 +14,7 @@ use sendlog_protocol::messages::{
 };
 use uuid::Uuid;
 
+use super::change::member_bytes;
 use super::heartbeat::check;
 use super::{Caller, ConsumerGroup, Refused};
 use crate::config::group_config::GroupConfig;
@@ -133,6 +134,9 @@ impl World {
             }
         }
         assert_eq!(owners, self.group.owners);
+        let members = self.group.members.iter().map(|(id, member)| member_bytes(id, &member.profile));
+        let regexes = self.group.regexes.iter().map(|(regex, resolved)| resolved.bytes(regex));
+        assert_eq!(self.group.bytes, members.chain(regexes).sum::<usize>());
     }
 
     /// Log and snapshot make the same group.
@@ -141,6 +145,7 @@ impl World {
         let replayed = self.replayed();
         assert_eq!(stored(&replayed), now, "the log makes the group");
         assert_eq!(replayed.owners, self.group.owners);
+        assert_eq!(replayed.bytes, self.group.bytes);
         let mut copy = ConsumerGroup::new(&"g".into());
         self.group.snapshot().iter().for_each(|record| copy.replay(record));
         assert_eq!(stored(&copy), now, "the snapshot makes the group");
@@ -149,6 +154,7 @@ impl World {
         assert!(
             copy.is_vacant() && copy.owners.is_empty() && copy.targets.is_empty() && copy.regexes.is_empty()
         );
+        assert_eq!(copy.bytes, 0);
     }
 
     /// What a member may read now.

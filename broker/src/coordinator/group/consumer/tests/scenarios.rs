@@ -215,6 +215,26 @@ fn members_that_come_together_are_assigned_together() {
 }
 
 #[test]
+fn members_that_take_too_much_memory_find_no_room() {
+    let mut world = World::new(&[("t", 2)], &["sendlog.group.members.bytes.max=65536"]);
+    let names: Vec<String> = (0..400).map(|number| format!("{number:050}")).collect();
+    let heavy =
+        |request| ConsumerGroupHeartbeatRequest { subscribed_topic_names: Some(names.clone()), ..request };
+    world.heartbeat(&heavy(join("a", &[]))).unwrap();
+    assert_eq!(code(world.heartbeat(&heavy(join("b", &[])))), ErrorCode::GroupMaxSizeReached);
+    let b = world.heartbeat(&join("b", &["t"])).unwrap();
+    assert_eq!(code(world.heartbeat(&heavy(beat("b", b.member_epoch)))), ErrorCode::GroupMaxSizeReached);
+    // Nobody is put out who says what was said before, and what was had is not counted twice.
+    world.config.groups.classic.members_bytes_max = 0;
+    assert!(world.heartbeat(&heavy(beat("a", 1))).is_ok());
+    assert!(world.heartbeat(&beat("b", b.member_epoch)).is_ok());
+    world.config.groups.classic.members_bytes_max = 65_536;
+    world.heartbeat(&beat("a", -1)).unwrap();
+    assert!(world.heartbeat(&heavy(beat("b", b.member_epoch))).is_ok());
+    world.check_stored();
+}
+
+#[test]
 fn a_subscription_that_changes_takes_topics_away_at_once() {
     let mut world = World::new(&[("t", 2), ("u", 2)], &[]);
     world.heartbeat(&join("a", &["t", "u"])).unwrap();
