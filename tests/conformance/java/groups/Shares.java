@@ -247,13 +247,13 @@ final class Shares {
     /** Two members, who both get records. */
     private static final class Sharing implements Groups.Settled {
         private final String topic;
-        private final Groups.Load load;
+        private final Load load;
         final List<Sharer> members;
         private int written;
 
         Sharing(String topic) {
             this.topic = topic;
-            load = new Groups.Load(topic, 1);
+            load = new Load(topic, 1);
             members = List.of(new Sharer(topic), new Sharer(topic));
         }
 
