@@ -1,6 +1,6 @@
 //! Apache Kafka's `DumpLogSegments`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,7 +27,9 @@ impl DumpTool {
     pub fn call(&self, options: &[&str], files: &[PathBuf]) -> Result<String, String> {
         let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
         let mut command = Command::new("java");
-        command.args(["-Xmx256m", "-XX:+UseSerialGC", "-cp"]).arg(self.jars.join("*"));
+        command
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+            .arg(self.jars.join("*"));
         command
             .arg("org.apache.kafka.tools.DumpLogSegments")
             .args(options)
@@ -59,20 +61,15 @@ impl DumpTool {
     /// # Errors
     /// As [`DumpTool::call`].
     pub fn check_indexes(&self, extensions: &[&str], files_min: usize) -> Result<(), String> {
+        let mut indexes = Vec::new();
         for extension in extensions {
-            let indexes = self.files(extension);
-            if indexes.len() < files_min {
-                return Err(format!("{} files .{extension}", indexes.len()));
+            let files = self.files(extension);
+            if files.len() < files_min {
+                return Err(format!("{} files .{extension}", files.len()));
             }
-            self.call(&["--index-sanity-check"], &indexes)?;
-            self.call(&["--verify-index-only"], &indexes)?;
+            indexes.extend(files);
         }
-        Ok(())
+        self.call(&["--index-sanity-check"], &indexes)?;
+        self.call(&["--verify-index-only"], &indexes).map(drop)
     }
-}
-
-/// The last part of a path.
-#[must_use]
-pub fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

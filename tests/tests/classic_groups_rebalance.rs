@@ -8,7 +8,7 @@ const GROUP: &str = "g";
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const FENCED_INSTANCE_ID: i16 = 82;
 /// Of members that are to fail.
-const SHORT_SESSION_MS: i32 = 300;
+const SHORT_SESSION_MS: i32 = 1000;
 
 fn broker() -> Broker {
     Broker::start(BrokerOptions::with_args([

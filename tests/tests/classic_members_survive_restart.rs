@@ -97,7 +97,7 @@ fn static_members_come_back_to_their_place() {
 fn members_that_stay_away_are_removed() {
     let mut broker = Broker::start(options());
     let mut gone = ClassicMember::new(broker.address(), GROUP);
-    gone.session_timeout_ms = 300;
+    gone.session_timeout_ms = 1000;
     rebalance(&mut [&mut gone]);
     broker.restart();
     let mut next = ClassicMember::new(broker.address(), GROUP);

@@ -7,7 +7,7 @@ use rskafka::client::ClientBuilder;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use rskafka::record::Record;
 use sendlog_tests::conformance::{self, Client};
-use sendlog_tests::dump_tool::{DumpTool, name};
+use sendlog_tests::dump_tool::DumpTool;
 use sendlog_tests::real_kafka::VERSION;
 use sendlog_tests::{Broker, BrokerOptions, data_files, workshop};
 
@@ -103,22 +103,27 @@ fn segments(tool: &DumpTool) -> Outcome {
     if logs.len() < 3 {
         return Err(format!("{} segments, of which none but the last is sealed", logs.len()));
     }
-    let mut next_offset = 0;
-    for log in &logs {
-        let dump = tool.call(&["--deep-iteration", "--print-data-log"], std::slice::from_ref(log))?;
-        let base = format!("Log starting offset: {next_offset}");
-        if !dump.lines().any(|line| line == base) {
-            return Err(format!("{}: no line {base:?}", name(log)));
-        }
-        for line in dump.lines().filter(|line| line.starts_with("| offset: ")) {
-            let expected =
-                format!("| offset: {next_offset} CreateTime: {} keySize: ", 1_700_000_000_000 + next_offset);
-            if !line.starts_with(&expected) || !line.contains(&format!("valueSize: {VALUE_BYTES} ")) {
-                return Err(format!("{}: {line:.150}, expected {expected}", name(log)));
-            }
+    let dump = tool.call(&["--deep-iteration", "--print-data-log"], &logs)?;
+    let (mut begun, mut next_offset) = (0, 0);
+    for line in dump.lines() {
+        let is_right = if let Some(base_offset) = line.strip_prefix("Log starting offset: ") {
+            begun += 1;
+            base_offset == next_offset.to_string()
+        } else if let Some(record) = line.strip_prefix("| offset: ") {
+            let expected = format!("{next_offset} CreateTime: {} keySize: ", 1_700_000_000_000 + next_offset);
             next_offset += 1;
+            record.starts_with(&expected) && record.contains(&format!("valueSize: {VALUE_BYTES} "))
+        } else {
+            true
+        };
+        if !is_right {
+            let of = logs.len();
+            return Err(format!("segment {begun} of {of}, before offset {next_offset}: {line:.150}"));
         }
     }
     let produced = i64::try_from(BATCHES * BATCH_RECORDS).map_err(|error| error.to_string())?;
-    if next_offset == produced { Ok(()) } else { Err(format!("{next_offset} of {produced} records")) }
+    if (begun, next_offset) == (logs.len(), produced) {
+        return Ok(());
+    }
+    Err(format!("{begun} of {} segments, {next_offset} of {produced} records", logs.len()))
 }

@@ -35,9 +35,13 @@ fn kafkas_tools_decode_the_topic_of_the_groups() {
         kafka.create_topic(TOPIC, 2, &[]);
         kafka.commit("alone", TOPIC, 1, 42);
         let member_id = become_a_member(&mut kafka, "together");
-        let offsets = consume(&jars, &broker, &format!("{FORMATTERS}.OffsetsMessageFormatter"));
+        let consume = |formatter: &str, kafka: &mut Kafka| {
+            let records = kafka.offset("__consumer_offsets", -1);
+            consume(&jars, &broker, &format!("{FORMATTERS}.{formatter}"), records)
+        };
+        let offsets = consume("OffsetsMessageFormatter", &mut kafka);
         report.check("offsets", offsets.and_then(|said| has(&said, &["\"alone\"", "42", "alone 42"])));
-        let groups = consume(&jars, &broker, &format!("{FORMATTERS}.GroupMetadataMessageFormatter"));
+        let groups = consume("GroupMetadataMessageFormatter", &mut kafka);
         report.check("groups", groups.and_then(|said| has(&said, &["\"together\"", "range", &member_id])));
         let stopped = broker.terminate();
         report.check("the broker stops", has(&format!("{stopped}"), &["exit status: 0"]));
@@ -85,12 +89,12 @@ const SUBSCRIPTION: [u8; 13] = [0, 0, 0, 0, 0, 1, 0, 1, b't', 255, 255, 255, 255
 const ASSIGNMENT: [u8; 25] =
     [0, 0, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255];
 
-/// What the console consumer prints of the topic of the groups, in some seconds.
-fn consume(jars: &KafkaJars, broker: &Broker, formatter: &str) -> Result<String, String> {
+/// What the console consumer prints of so many records of the topic of the groups.
+fn consume(jars: &KafkaJars, broker: &Broker, formatter: &str, records: i64) -> Result<String, String> {
     let mut consumer = jars.java(&format!("{FORMATTERS}.ConsoleConsumer"));
     consumer.args(["--bootstrap-server", &broker.bootstrap(), "--topic", "__consumer_offsets"]);
-    // It assigns partitions by itself, and ends when nothing more comes.
-    consumer.args(["--partition", "0", "--offset", "earliest", "--timeout-ms", "10000"]);
+    // It assigns partitions by itself, and ends with the last record.
+    consumer.args(["--partition", "0", "--offset", "earliest", "--max-messages", &records.to_string()]);
     run(consumer.args(["--formatter", formatter]))
 }
 

@@ -1,4 +1,4 @@
-"""What every client must be able to do with a group. A client hands over a `Driver` for its consumers and an admin.
+"""What every client must be able to do with a group. A client hands over a `Driver` for its consumers and an admin, see `Client`.
 
 The checks run side by side, each in a group and on a topic of its own, for most of the time they wait for rebalances.
 Names of checks are `PROTOCOL/FEATURE`.
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from checks import Checks, equal, raises, true, unique
 
@@ -30,12 +31,56 @@ def wait(condition, what, limit=LIMIT):
     return found
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a check wants of a consumer, beside the client's defaults."""
+
+    group: str
+    topics: list | None
+    protocol: str
+    pattern: str | None = None
+    instance: str | None = None
+    assignor: str | None = None
+    auto_commit: bool = True
+    session_ms: int | None = None
+
+
+class Client:
+    """What a client's program hands over. Each adds its name, `protocols`, `assignors`, an `admin`, `producer`, `create`,
+    `is_error`, and `consumer`, which makes a driver for a member of what is `Wanted`.
+    """
+
+    # Features without their protocol.
+    lacks = frozenset()
+
+    def further_steps(self, _checks):
+        """What to run side by side with the checks of groups."""
+        return []
+
+    def further_groups(self):
+        """Groups at work, to have the broker restarted under them."""
+        return []
+
+
+def listener(kind, member):
+    """A listener to rebalances, of the class that the client takes, that tells the member."""
+
+    class Listener(kind):
+        def on_partitions_assigned(self, assigned):
+            member.on_assign(map(tuple, assigned))
+
+        def on_partitions_revoked(self, revoked):
+            member.on_revoke(map(tuple, revoked))
+
+    return Listener()
+
+
 class Member(threading.Thread):
     """A consumer with a thread of its own, the only one that touches it."""
 
     def __init__(self, client, group, topics, **options):
         super().__init__(daemon=True)
-        self.client, self.options = client, {"group": group, "topics": topics, **options}
+        self.client, self.wanted = client, Wanted(group, topics, **options)
         self.records = []
         self.assigned = frozenset()
         self.given, self.taken = [], []
@@ -46,7 +91,7 @@ class Member(threading.Thread):
 
     def run(self):
         try:
-            self.driver = self.client.consumer(self, **self.options)
+            self.driver = self.client.consumer(self, self.wanted)
             while not self.leaving.is_set():
                 while not self.commands.empty():
                     self.execute(*self.commands.get())

@@ -18,17 +18,6 @@ from checks import bootstrap, eventually, true
 logging.disable()
 
 
-class Listener(ConsumerRebalanceListener):
-    def __init__(self, member):
-        self.member = member
-
-    def on_partitions_assigned(self, assigned):
-        self.member.on_assign(map(tuple, assigned))
-
-    def on_partitions_revoked(self, revoked):
-        self.member.on_revoke(map(tuple, revoked))
-
-
 class Looped:
     """A loop of its own, which runs while it is called by the one thread that uses it."""
 
@@ -40,35 +29,25 @@ class Looped:
 
 
 class Driver(Looped):
-    def __init__(
-        self,
-        member,
-        group,
-        topics,
-        protocol,
-        pattern=None,
-        instance=None,
-        assignor=None,
-        auto_commit=True,
-        session_ms=None,
-    ):
+    def __init__(self, member, wanted):
         super().__init__()
-        self.admin, self.group = member.client.admin, group
-        settings = {"session_timeout_ms": session_ms} if session_ms else {}
+        self.admin, self.group = member.client.admin, wanted.group
+        settings = {"session_timeout_ms": wanted.session_ms} if wanted.session_ms else {}
 
         async def start():
             self.consumer = AIOKafkaConsumer(
                 bootstrap_servers=bootstrap(),
-                group_id=group,
-                group_instance_id=instance,
+                group_id=wanted.group,
+                group_instance_id=wanted.instance,
                 auto_offset_reset="earliest",
-                enable_auto_commit=auto_commit,
+                enable_auto_commit=wanted.auto_commit,
                 heartbeat_interval_ms=500,
                 # Five minutes by default.
                 metadata_max_age_ms=1000,
                 **settings,
             )
-            self.consumer.subscribe(topics=topics or (), pattern=pattern, listener=Listener(member))
+            told = groups.listener(ConsumerRebalanceListener, member)
+            self.consumer.subscribe(topics=wanted.topics or (), pattern=wanted.pattern, listener=told)
             await self.consumer.start()
 
         self.wait(start())
@@ -166,7 +145,7 @@ class Admin:
         return {tuple(at): end for at, end in self.wait(look_up()).items()}
 
 
-class Aio:
+class Aio(groups.Client):
     name = "aiokafka"
     protocols = ["classic"]
     assignors = {"classic": "roundrobin"}
@@ -198,12 +177,6 @@ class Aio:
         for _, code, *_ in created.topic_errors:
             true(not code or exists and code == TopicAlreadyExistsError.errno, f"creating {topic}: error {code}")
         eventually(lambda: true(self.admin.wait(admin.describe_topics([topic]))[0]["partitions"], "no partitions"))
-
-    def further_steps(self, _):
-        return []
-
-    def further_groups(self):
-        return []
 
 
 if __name__ == "__main__":

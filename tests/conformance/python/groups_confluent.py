@@ -31,34 +31,23 @@ def names(partitions):
 
 
 class Driver:
-    def __init__(
-        self,
-        member,
-        group,
-        topics,
-        protocol,
-        pattern=None,
-        instance=None,
-        assignor=None,
-        auto_commit=True,
-        session_ms=None,
-    ):
+    def __init__(self, member, wanted):
         settings = {
-            "group.id": group,
-            "group.protocol": protocol,
+            "group.id": wanted.group,
+            "group.protocol": wanted.protocol,
             "auto.offset.reset": "earliest",
-            "enable.auto.commit": auto_commit,
+            "enable.auto.commit": wanted.auto_commit,
         }
-        if protocol == "classic":
+        if wanted.protocol == "classic":
             settings["heartbeat.interval.ms"] = 500
-            settings.update({"session.timeout.ms": session_ms} if session_ms else {})
-        settings.update({"group.instance.id": instance} if instance else {})
-        settings.update({"partition.assignment.strategy": assignor} if assignor else {})
+            settings.update({"session.timeout.ms": wanted.session_ms} if wanted.session_ms else {})
+        settings.update({"group.instance.id": wanted.instance} if wanted.instance else {})
+        settings.update({"partition.assignment.strategy": wanted.assignor} if wanted.assignor else {})
         # Both are minutes by default.
         settings["topic.metadata.refresh.interval.ms"] = 1000
         self.consumer = Consumer(connected(**settings))
         self.consumer.subscribe(
-            topics or [pattern],
+            wanted.topics or [wanted.pattern],
             on_assign=lambda _, partitions: member.on_assign(names(partitions)),
             on_revoke=lambda _, partitions: member.on_revoke(names(partitions)),
         )
@@ -146,7 +135,7 @@ class Admin:
         one(self.admin.delete_consumer_groups([group]))
 
 
-class Confluent:
+class Confluent(groups.Client):
     name = "confluent-kafka"
     protocols = ["classic", "consumer"]
     assignors = {"classic": "range", "consumer": "uniform"}

@@ -15,44 +15,23 @@ from checks import bootstrap, eventually, true
 ASSIGNORS = {"cooperative-sticky": CooperativeStickyAssignor}
 
 
-class Listener(ConsumerRebalanceListener):
-    def __init__(self, member):
-        self.member = member
-
-    def on_partitions_assigned(self, assigned):
-        self.member.on_assign(map(tuple, assigned))
-
-    def on_partitions_revoked(self, revoked):
-        self.member.on_revoke(map(tuple, revoked))
-
-
 class Driver:
-    def __init__(
-        self,
-        member,
-        group,
-        topics,
-        protocol,
-        pattern=None,
-        instance=None,
-        assignor=None,
-        auto_commit=True,
-        session_ms=None,
-    ):
-        settings = {"partition_assignment_strategy": [ASSIGNORS[assignor]]} if assignor else {}
-        settings.update({"session_timeout_ms": session_ms} if session_ms else {})
+    def __init__(self, member, wanted):
+        settings = {"partition_assignment_strategy": [ASSIGNORS[wanted.assignor]]} if wanted.assignor else {}
+        settings.update({"session_timeout_ms": wanted.session_ms} if wanted.session_ms else {})
         self.consumer = KafkaConsumer(
             bootstrap_servers=bootstrap(),
-            group_id=group,
-            group_instance_id=instance,
+            group_id=wanted.group,
+            group_instance_id=wanted.instance,
             auto_offset_reset="earliest",
-            enable_auto_commit=auto_commit,
+            enable_auto_commit=wanted.auto_commit,
             heartbeat_interval_ms=500,
             # Five minutes by default.
             metadata_max_age_ms=1000,
             **settings,
         )
-        self.consumer.subscribe(topics=topics or (), pattern=pattern, listener=Listener(member))
+        told = groups.listener(ConsumerRebalanceListener, member)
+        self.consumer.subscribe(topics=wanted.topics or (), pattern=wanted.pattern, listener=told)
 
     def poll(self):
         # A poll that ends before a join does leaves some members without partitions, with Apache Kafka too.
@@ -157,11 +136,10 @@ class Admin:
             raise Refused(error)
 
 
-class KafkaPython:
+class KafkaPython(groups.Client):
     name = "kafka-python"
     protocols = ["classic"]
     assignors = {"classic": "range"}
-    lacks = frozenset()
     consumer = Driver
 
     def __init__(self):
@@ -179,12 +157,6 @@ class KafkaPython:
         except TopicAlreadyExistsError:
             true(exists, f"{topic} exists")
         eventually(lambda: true(self.admin.admin.describe_topics([topic])[0]["partitions"], "no partitions"))
-
-    def further_steps(self, _):
-        return []
-
-    def further_groups(self):
-        return []
 
     def is_error(self, name):
         kind = {"NON_EMPTY_GROUP": "NonEmptyGroupError", "GROUP_ID_NOT_FOUND": "GroupIdNotFoundError"}[name]

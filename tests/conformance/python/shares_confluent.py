@@ -8,8 +8,8 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from checks import bootstrap, equal, true
 from groups import LIMIT, Groups, Load, Settled, wait, wait_for_values
 
-# How long a record is locked in the groups of the checks.
-LOCK_MS = 2000
+# How long a record is locked where a check waits for the end of it; else it is long, so that no pause ends a lock.
+SHORT_LOCK_MS = 2000
 # How often a record is handed out by default.
 DELIVERIES = 5
 
@@ -77,10 +77,10 @@ class Shares:
         self.client = client
         self.groups = Groups(client, "share")
 
-    def topic(self, what):
+    def topic(self, what, **settings):
         """A topic of one partition, and a share group of the same name that reads it from its beginning."""
         name = self.groups.topic(what, 1)
-        settings = {"share.auto.offset.reset": "earliest", "share.record.lock.duration.ms": f"{LOCK_MS}"}
+        settings = {"share.auto.offset.reset": "earliest", **settings}
         changes = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in settings.items()]
         resource = ConfigResource(ResourceType.GROUP, name, incremental_configs=changes)
         (future,) = self.client.admin.admin.incremental_alter_configs([resource]).values()
@@ -138,7 +138,7 @@ class Shares:
         consumer.close()
 
     def locks(self):
-        topic = self.topic("locks")
+        topic = self.topic("locks", **{"share.record.lock.duration.ms": f"{SHORT_LOCK_MS}"})
         self.groups.fill(topic, [(0, "held")])
         holder, other = self.explicit(topic), self.explicit(topic)
         (held,) = self.take(holder, 1)

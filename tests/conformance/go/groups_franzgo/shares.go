@@ -18,8 +18,8 @@ import (
 	. "sendlog.test/conformance/groups"
 )
 
-// How long a record is locked in the groups of the checks.
-const lock = 2 * time.Second
+// How long a record is locked where a check waits for the end of it; else it is long, so that no pause ends a lock.
+const shortLock = 2 * time.Second
 
 // How often a record is handed out by default.
 const deliveries = 5
@@ -41,15 +41,18 @@ func (s shares) features() []Feature {
 
 // A topic of one partition, and a share group of the same name that reads it from its beginning.
 func (s shares) topic(what string) string {
+	return s.topicOf(what, map[string]string{})
+}
+
+// The same, with settings of the group.
+func (s shares) topicOf(what string, settings map[string]string) string {
 	topic := Unique("franz-go-share-" + what)
 	s.Create(topic, 1, false)
 	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
 	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, topic
-	for name, value := range map[string]string{
-		"share.auto.offset.reset":       "earliest",
-		"share.record.lock.duration.ms": strconv.FormatInt(lock.Milliseconds(), 10),
-	} {
+	settings["share.auto.offset.reset"] = "earliest"
+	for name, value := range settings {
 		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
 		config.Name, config.Value = name, &value
 		resource.Configs = append(resource.Configs, config)
@@ -132,7 +135,8 @@ func (s shares) acknowledgements() {
 }
 
 func (s shares) locks() {
-	topic := s.topic("locks")
+	milliseconds := strconv.FormatInt(shortLock.Milliseconds(), 10)
+	topic := s.topicOf("locks", map[string]string{"share.record.lock.duration.ms": milliseconds})
 	s.fill(topic, "held")
 	holder := join(topic)
 	defer holder.Close()

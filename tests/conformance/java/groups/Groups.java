@@ -1,21 +1,15 @@
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collection;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -26,21 +20,14 @@ import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.GroupNotEmptyException;
 import org.apache.kafka.common.errors.GroupSubscribedToTopicException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownMemberIdException;
-import org.apache.kafka.common.serialization.StringDeserializer;
-import org.apache.kafka.common.serialization.StringSerializer;
 
 /** Groups with Apache Kafka's Java client 4.x, default settings apart from the address and what a check is about. */
 public final class Groups {
@@ -162,194 +149,19 @@ public final class Groups {
         return IntStream.range(from, to).mapToObj(Integer::toString).collect(Collectors.toSet());
     }
 
-    static void write(KafkaProducer<String, String> producer, String topic, int partitions, int from, int to)
-        throws Exception {
-        List<Future<?>> sent = new ArrayList<>();
-        for (int n = from; n < to; n++) {
-            sent.add(producer.send(new ProducerRecord<>(topic, n % partitions, null, Integer.toString(n))));
-        }
-        for (Future<?> one : sent) {
-            get(one);
-        }
-    }
-
     /** Numbers go to the partitions in turn. */
     static void fill(String topic, int partitions, int from, int to) throws Exception {
-        try (KafkaProducer<String, String> producer = producer()) {
-            write(producer, topic, partitions, from, to);
-        }
-    }
-
-    static KafkaProducer<String, String> producer() {
-        return new KafkaProducer<>(settings(Map.of()), new StringSerializer(), new StringSerializer());
-    }
-
-    /** Writes numbers to all partitions, some hundred in a second, until it is stopped. */
-    static final class Load extends Thread {
-        private final String topic;
-        private final int partitions;
-        private volatile int written = 0;
-        private volatile boolean stopping = false;
-        private volatile Exception failure;
-
-        Load(String topic, int partitions) {
-            this.topic = topic;
-            this.partitions = partitions;
-            start();
-        }
-
-        @Override
-        public void run() {
-            try (KafkaProducer<String, String> producer = producer()) {
-                while (!stopping) {
-                    write(producer, topic, partitions, written, written + 10);
-                    written += 10;
-                    Thread.sleep(30);
-                }
-            } catch (Exception error) {
-                failure = error;
-            }
-        }
-
-        int written() {
-            Checks.isTrue(failure == null, "producing: " + failure);
-            return written;
-        }
-
-        void goesOn(int before) throws Exception {
-            waitFor(() -> before + 100 <= written(), () -> "the producer does not go on after " + before);
-        }
-
-        Set<String> end() throws Exception {
-            stopping = true;
-            join(LIMIT.toMillis());
-            Checks.isTrue(!isAlive(), "the producer hangs");
-            return numbers(0, written());
-        }
-    }
-
-    /** A consumer with a thread of its own, the only one that touches it. */
-    final class Member extends Thread {
-        private final KafkaConsumer<String, String> consumer;
-        private final ConcurrentLinkedQueue<Runnable> commands = new ConcurrentLinkedQueue<>();
-        final List<ConsumerRecord<String, String>> records = Collections.synchronizedList(new ArrayList<>());
-        final Set<TopicPartition> taken = Collections.synchronizedSet(new HashSet<>());
-        volatile int rebalances = 0;
-        volatile Set<TopicPartition> assigned = Set.of();
-        private volatile boolean leaving = false;
-        private volatile Throwable failure;
-
-        Member(String group, Collection<String> topics, Pattern pattern, Map<String, Object> changes) {
-            Map<String, Object> settings = settings(Map.of(
-                "group.id", group, "group.protocol", protocol, "auto.offset.reset", "earliest",
-                // Five minutes by default.
-                "metadata.max.age.ms", 1000));
-            if (protocol.equals("classic")) {
-                settings.put("heartbeat.interval.ms", 500);
-            }
-            settings.putAll(changes);
-            consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
-            ConsumerRebalanceListener listener = new ConsumerRebalanceListener() {
-                @Override
-                public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
-                    taken.addAll(partitions);
-                    rebalances += 1;
-                }
-
-                @Override
-                public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-                    rebalances += 1;
-                }
-            };
-            if (pattern == null) {
-                consumer.subscribe(topics, listener);
-            } else if (protocol.equals("classic")) {
-                consumer.subscribe(pattern, listener);
-            } else {
-                consumer.subscribe(new SubscriptionPattern(pattern.pattern()), listener);
-            }
-            start();
-        }
-
-        @Override
-        public void run() {
-            try (consumer) {
-                while (!leaving) {
-                    for (Runnable command = commands.poll(); command != null; command = commands.poll()) {
-                        command.run();
-                    }
-                    consumer.poll(Duration.ofMillis(50)).forEach(records::add);
-                    assigned = Set.copyOf(consumer.assignment());
-                }
-            } catch (Exception error) {
-                failure = error;
-            }
-        }
-
-        /** Runs a command between two polls. */
-        <T> T call(Function<KafkaConsumer<String, String>, T> command) throws Exception {
-            CompletableFuture<T> answer = new CompletableFuture<>();
-            commands.add(() -> {
-                try {
-                    answer.complete(command.apply(consumer));
-                } catch (Exception error) {
-                    answer.completeExceptionally(error);
-                }
-            });
-            return get(answer);
-        }
-
-        void healthy() {
-            Checks.isTrue(failure == null, "consuming: " + failure);
-        }
-
-        void leave() throws Exception {
-            leaving = true;
-            join(LIMIT.toMillis());
-            Checks.isTrue(!isAlive(), "the consumer does not close");
-            healthy();
-        }
-
-        Set<String> values() {
-            synchronized (records) {
-                return records.stream().map(ConsumerRecord::value).collect(Collectors.toSet());
-            }
+        try (KafkaProducer<String, String> producer = Load.producer()) {
+            Load.write(producer, topic, partitions, from, to);
         }
     }
 
     private Member member(String topic, Map<String, Object> changes) {
-        return new Member(topic, List.of(topic), null, changes);
+        return new Member(protocol, topic, List.of(topic), null, changes);
     }
 
     private Member member(String topic) {
         return member(topic, Map.of());
-    }
-
-    static void waitForSplit(List<Member> members, String topic, Integer... counts) throws Exception {
-        waitFor(() -> {
-            Set<TopicPartition> union = new HashSet<>();
-            List<Integer> found = new ArrayList<>();
-            for (Member member : members) {
-                member.healthy();
-                union.addAll(member.assigned);
-                found.add(member.assigned.size());
-            }
-            Collections.sort(found);
-            int total = List.of(counts).stream().mapToInt(Integer::intValue).sum();
-            return found.equals(List.of(counts)) && union.size() == total && union.stream().allMatch(p -> p.topic().equals(topic));
-        }, () -> "a split into " + List.of(counts) + ", but " + members.stream().map(m -> m.assigned).toList());
-    }
-
-    static void waitForValues(List<Member> members, Set<String> expected) throws Exception {
-        Supplier<Set<String>> missing = () -> {
-            Set<String> left = new TreeSet<>(expected);
-            for (Member member : members) {
-                member.healthy();
-                left.removeAll(member.values());
-            }
-            return left;
-        };
-        waitFor(() -> missing.get().isEmpty(), () -> "records that did not come: " + missing.get());
     }
 
     private Map<String, Checks.Check> features() {
@@ -373,12 +185,12 @@ public final class Groups {
         Load load = new Load(topic, 6);
         Member a = member(topic);
         Member b = member(topic);
-        waitForSplit(List.of(a, b), topic, 3, 3);
+        Member.waitForSplit(List.of(a, b), topic, 3, 3);
         Member c = member(topic);
-        waitForSplit(List.of(a, b, c), topic, 2, 2, 2);
+        Member.waitForSplit(List.of(a, b, c), topic, 2, 2, 2);
         b.leave();
-        waitForSplit(List.of(a, c), topic, 3, 3);
-        waitForValues(List.of(a, b, c), load.end());
+        Member.waitForSplit(List.of(a, c), topic, 3, 3);
+        Member.waitForValues(List.of(a, b, c), load.end());
         a.leave();
         c.leave();
     }
@@ -387,11 +199,11 @@ public final class Groups {
         String topic = topic("resume", 2);
         fill(topic, 2, 0, 20);
         Member first = member(topic);
-        waitForValues(List.of(first), numbers(0, 20));
+        Member.waitForValues(List.of(first), numbers(0, 20));
         first.leave();
         fill(topic, 2, 20, 30);
         Member second = member(topic);
-        waitForValues(List.of(second), numbers(20, 30));
+        Member.waitForValues(List.of(second), numbers(20, 30));
         second.leave();
         Checks.equal(second.records.size(), 10, "number of records after the return");
     }
@@ -405,9 +217,9 @@ public final class Groups {
         TopicPartition p0 = new TopicPartition(topic, 0);
         TopicPartition p1 = new TopicPartition(topic, 1);
         Member member = member(topic, Map.of("enable.auto.commit", false));
-        waitForSplit(List.of(member), topic, 2);
+        Member.waitForSplit(List.of(member), topic, 2);
         fill(topic, 2, 0, 20);
-        waitForValues(List.of(member), numbers(0, 20));
+        Member.waitForValues(List.of(member), numbers(0, 20));
         Checks.equal(member.call(c -> c.committed(Set.of(p0))).get(p0), null, "committed before the first commit");
         member.call(c -> {
             c.commitSync(at(p0, 4, "so far, grüße"));
@@ -428,7 +240,7 @@ public final class Groups {
         Checks.equal(member.call(c -> c.committed(Set.of(p0))), at(p0, 6, "later"), "committed");
         member.leave();
         Member again = member(topic, Map.of("enable.auto.commit", false));
-        waitForValues(List.of(again), Set.of("12", "14", "16", "18", "15", "17", "19"));
+        Member.waitForValues(List.of(again), Set.of("12", "14", "16", "18", "15", "17", "19"));
         Checks.equal(again.records.size(), 7, "number of records behind the commits");
         again.leave();
     }
@@ -438,25 +250,25 @@ public final class Groups {
         TopicPartition p0 = new TopicPartition(topic, 0);
         fill(topic, 2, 0, 10);
         Member member = member(topic);
-        waitForValues(List.of(member), numbers(0, 10));
+        Member.waitForValues(List.of(member), numbers(0, 10));
         member.call(c -> {
             c.pause(Set.of(p0));
             return null;
         });
         fill(topic, 2, 10, 20);
-        waitForValues(List.of(member), Set.of("11", "13", "15", "17", "19"));
+        Member.waitForValues(List.of(member), Set.of("11", "13", "15", "17", "19"));
         Checks.equal(member.records.size(), 15, "number of records with a paused partition");
         member.call(c -> {
             c.resume(Set.of(p0));
             return null;
         });
-        waitForValues(List.of(member), numbers(0, 20));
+        Member.waitForValues(List.of(member), numbers(0, 20));
         member.call(c -> {
             member.records.clear();
             c.seek(new TopicPartition(topic, 1), 3);
             return null;
         });
-        waitForValues(List.of(member), Set.of("7", "9", "11", "13", "15", "17", "19"));
+        Member.waitForValues(List.of(member), Set.of("7", "9", "11", "13", "15", "17", "19"));
         Checks.equal(member.records.size(), 7, "number of records behind the offset that was sought");
         member.leave();
     }
@@ -465,13 +277,13 @@ public final class Groups {
         String topic = topic("static", 4);
         Member a = member(topic, Map.of("group.instance.id", "one"));
         Member b = member(topic, Map.of("group.instance.id", "two"));
-        waitForSplit(List.of(a, b), topic, 2, 2);
+        Member.waitForSplit(List.of(a, b), topic, 2, 2);
         Set<TopicPartition> had = a.assigned;
         Set<TopicPartition> kept = b.assigned;
         int rebalances = b.rebalances;
         a.leave();
         a = member(topic, Map.of("group.instance.id", "one"));
-        waitForSplit(List.of(a, b), topic, 2, 2);
+        Member.waitForSplit(List.of(a, b), topic, 2, 2);
         Checks.equal(a.assigned, had, "partitions after the bounce");
         Checks.equal(b.assigned, kept, "partitions of the other member");
         Checks.equal(b.rebalances, rebalances, "rebalances that the other member saw");
@@ -484,9 +296,9 @@ public final class Groups {
         Map<String, Object> sticky = Map.of(
             "partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
         Member a = member(topic, sticky);
-        waitForSplit(List.of(a), topic, 4);
+        Member.waitForSplit(List.of(a), topic, 4);
         Member b = member(topic, sticky);
-        waitForSplit(List.of(a, b), topic, 2, 2);
+        Member.waitForSplit(List.of(a, b), topic, 2, 2);
         Checks.equal(a.taken, b.assigned, "what was taken from the first member");
         a.leave();
         b.leave();
@@ -496,13 +308,13 @@ public final class Groups {
         String prefix = Checks.unique("java-" + protocol + "-pattern");
         create(prefix + "-one", 1, false);
         create(prefix + "-two", 1, false);
-        Member member = new Member(prefix, null, Pattern.compile("^" + prefix + "-.*"), Map.of());
+        Member member = new Member(protocol, prefix, null, Pattern.compile("^" + prefix + "-.*"), Map.of());
         waitFor(() -> member.assigned.size() == 2, () -> "two topics, but " + member.assigned + member.failure);
         create(prefix + "-three", 1, false);
         create("other-" + prefix + "-four", 1, false);
         fill(prefix + "-three", 1, 3, 4);
         fill(prefix + "-one", 1, 1, 2);
-        waitForValues(List.of(member), Set.of("1", "3"));
+        Member.waitForValues(List.of(member), Set.of("1", "3"));
         Checks.equal(member.assigned.size(), 3, "number of partitions");
         member.leave();
     }
@@ -513,7 +325,7 @@ public final class Groups {
         Thread.sleep(1000);
         create(topic, 1, true);
         fill(topic, 1, 0, 2);
-        waitForValues(List.of(member), numbers(0, 2));
+        Member.waitForValues(List.of(member), numbers(0, 2));
         member.leave();
     }
 
@@ -530,11 +342,11 @@ public final class Groups {
         try {
             Checks.equal(other.inputReader().readLine(), "joined", "what the other process says");
             Member member = member(topic, session());
-            waitForSplit(List.of(member), topic, 2);
+            Member.waitForSplit(List.of(member), topic, 2);
             fill(topic, 4, 0, 8);
             other.destroyForcibly();
-            waitForSplit(List.of(member), topic, 4);
-            waitForValues(List.of(member), numbers(0, 8));
+            Member.waitForSplit(List.of(member), topic, 4);
+            Member.waitForValues(List.of(member), numbers(0, 8));
             member.leave();
         } finally {
             other.destroyForcibly();
@@ -563,21 +375,21 @@ public final class Groups {
 
             @Override
             public void before() throws Exception {
-                waitForSplit(members, topic, 2, 2);
+                Member.waitForSplit(members, topic, 2, 2);
                 written = load.written();
             }
 
             @Override
             public void after() throws Exception {
                 load.goesOn(written);
-                waitForValues(members, numbers(0, load.written()));
-                waitForSplit(members, topic, 2, 2);
+                Member.waitForValues(members, numbers(0, load.written()));
+                Member.waitForSplit(members, topic, 2, 2);
             }
 
             @Override
             public void end() throws Exception {
                 after();
-                waitForValues(members, load.end());
+                Member.waitForValues(members, load.end());
                 for (Member member : members) {
                     member.leave();
                 }
@@ -618,7 +430,7 @@ public final class Groups {
         Map<String, Object> manual = Map.of("enable.auto.commit", false);
         Member member = member(topic, manual);
         checks.run(protocol + "/lag", () -> {
-            waitForValues(List.of(member), numbers(0, 20));
+            Member.waitForValues(List.of(member), numbers(0, 20));
             member.call(c -> {
                 c.commitSync(Map.of(p0, new OffsetAndMetadata(4), p1, new OffsetAndMetadata(10)));
                 return null;
@@ -659,7 +471,7 @@ public final class Groups {
         checks.run(protocol + "/alter offsets of a group", () -> {
             get(ADMIN.alterConsumerGroupOffsets(topic, Map.of(p0, new OffsetAndMetadata(7), p1, new OffsetAndMetadata(8))).all());
             Member again = member(topic, manual);
-            waitForValues(List.of(again), Set.of("14", "16", "18", "17", "19"));
+            Member.waitForValues(List.of(again), Set.of("14", "16", "18", "17", "19"));
             Checks.equal(again.records.size(), 5, "number of records behind the new offsets");
             again.leave();
             waitForEmpty(topic);

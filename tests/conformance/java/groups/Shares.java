@@ -1,5 +1,6 @@
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -22,8 +23,8 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 
 /** Share groups with Apache Kafka's Java client 4.x. */
 final class Shares {
-    /** How long a record is locked in the groups of the checks. */
-    private static final int LOCK_MS = 2000;
+    /** How long a record is locked where a check waits for the end of it; else it is long, so that no pause ends a lock. */
+    private static final int SHORT_LOCK_MS = 4000;
     /** How often a record is handed out by default. */
     private static final int DELIVERIES = 5;
 
@@ -46,12 +47,18 @@ final class Shares {
 
     /** A topic of one partition, and a share group of the same name that reads it from its beginning. */
     private static String topic(String what) throws Exception {
+        return topic(what, new ConfigEntry("share.auto.offset.reset", "earliest"));
+    }
+
+    private static String topicWithShortLocks(String what) throws Exception {
+        return topic(what, new ConfigEntry("share.auto.offset.reset", "earliest"),
+            new ConfigEntry("share.record.lock.duration.ms", Integer.toString(SHORT_LOCK_MS)));
+    }
+
+    private static String topic(String what, ConfigEntry... settings) throws Exception {
         String name = Checks.unique("java-share-" + what);
         Groups.create(name, 1, false);
-        var changes = List.of(
-            new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET),
-            new AlterConfigOp(
-                new ConfigEntry("share.record.lock.duration.ms", Integer.toString(LOCK_MS)), AlterConfigOp.OpType.SET));
+        var changes = Arrays.stream(settings).map(entry -> new AlterConfigOp(entry, AlterConfigOp.OpType.SET)).toList();
         Groups.get(Groups.ADMIN.incrementalAlterConfigs(
             Map.of(new ConfigResource(ConfigResource.Type.GROUP, name), changes)).all());
         return name;
@@ -121,12 +128,12 @@ final class Shares {
     }
 
     private static void renew() throws Exception {
-        String topic = topic("renew");
+        String topic = topicWithShortLocks("renew");
         Groups.fill(topic, 1, 0, 1);
         try (var holder = consumer(topic, "explicit"); var other = consumer(topic, "explicit")) {
             var held = take(holder, 1).get(0);
             // Beyond the time of the first lock.
-            long end = System.nanoTime() + Duration.ofMillis(LOCK_MS * 3 / 2).toNanos();
+            long end = System.nanoTime() + Duration.ofMillis(SHORT_LOCK_MS * 3 / 2).toNanos();
             while (System.nanoTime() < end) {
                 holder.acknowledge(held, AcknowledgeType.RENEW);
                 commit(holder);
@@ -141,7 +148,7 @@ final class Shares {
     }
 
     private static void locks() throws Exception {
-        String topic = topic("locks");
+        String topic = topicWithShortLocks("locks");
         Groups.fill(topic, 1, 0, 1);
         try (var holder = consumer(topic, "explicit"); var other = consumer(topic, "explicit")) {
             Checks.equal(tell(take(holder, 1)), List.of("0 1"), "record");
@@ -247,13 +254,13 @@ final class Shares {
     /** Two members, who both get records. */
     private static final class Sharing implements Groups.Settled {
         private final String topic;
-        private final Groups.Load load;
+        private final Load load;
         final List<Sharer> members;
         private int written;
 
         Sharing(String topic) {
             this.topic = topic;
-            load = new Groups.Load(topic, 1);
+            load = new Load(topic, 1);
             members = List.of(new Sharer(topic), new Sharer(topic));
         }
 
