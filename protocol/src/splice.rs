@@ -6,10 +6,11 @@
 use bytes::Bytes;
 
 use crate::api_key::ApiKey;
+use crate::field::Layout;
 use crate::header::ResponseHeader;
 use crate::message::{begin_frame, finish_frame, layout_to_encode};
 use crate::messages::{FetchResponse, ShareFetchResponse};
-use crate::wire::{EncodeError, Writer};
+use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
 /// Record batches of one partition, wherever they are.
 pub trait RecordSet {
@@ -68,6 +69,26 @@ pub fn encode_share_fetch_response<R: RecordSet>(
     response.write(&mut body.out, layout, |out, records| body.gaps.note(out, records))?;
     let partitions = response.responses.into_iter().flat_map(|topic| topic.partitions);
     body.finish(partitions.filter_map(|partition| partition.records))
+}
+
+/// Writes the length of a record set and has `put` write the set, unless it is empty. None is written as an empty set.
+pub(crate) fn write_records<R: RecordSet>(
+    records: Option<&R>,
+    out: &mut Writer,
+    layout: Layout,
+    put: impl FnOnce(&mut Writer, &R),
+) -> Result<(), EncodeError> {
+    let records = records.filter(|records| !records.is_empty());
+    out.nullable_count(Some(records.map_or(0, R::len)), layout.flexible)?;
+    if let Some(records) = records {
+        put(out, records);
+    }
+    Ok(())
+}
+
+/// A record set that is in the frame; none if it is empty or null.
+pub(crate) fn read_records(input: &mut Reader, layout: Layout) -> Result<Option<Bytes>, DecodeError> {
+    Ok(input.nullable_bytes(layout.flexible)?.filter(|records| !records.is_empty()))
 }
 
 /// A frame with gaps for record sets.
@@ -171,6 +192,15 @@ mod tests {
         name.to_string().repeat(size).into()
     }
 
+    /// The frame as the receiver sees it.
+    fn joined(pieces: Vec<Piece<Elsewhere>>) -> Bytes {
+        let pieces = pieces.into_iter().flat_map(|piece| match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Records(records) => bytes_of(records.name, records.size),
+        });
+        Bytes::from(pieces.collect::<Vec<u8>>())
+    }
+
     #[test]
     fn spliced_frames_equal_whole_ones_in_every_version() {
         for version in FetchResponse::VERSIONS {
@@ -179,15 +209,8 @@ mod tests {
             let sets = pieces.iter().filter(|piece| matches!(piece, Piece::Records(_))).count();
             assert_eq!(sets, 3);
             assert!(pieces.windows(2).all(|pair| !matches!(pair, [Piece::Bytes(_), Piece::Bytes(_)])));
-            let frame: Vec<u8> = pieces
-                .into_iter()
-                .flat_map(|piece| match piece {
-                    Piece::Bytes(bytes) => bytes,
-                    Piece::Records(records) => bytes_of(records.name, records.size),
-                })
-                .collect();
             let whole = encode_response(ApiKey::Fetch, version, 9, &response(bytes_of)).expect("encodes");
-            assert_eq!(Bytes::from(frame), whole, "version {version}");
+            assert_eq!(joined(pieces), whole, "version {version}");
         }
     }
 
@@ -217,16 +240,9 @@ mod tests {
             let away = response(|name, size| Elsewhere { name, size });
             let pieces = encode_share_fetch_response(version, 9, away).expect("encodes");
             assert_eq!(pieces.len(), 5);
-            let frame: Vec<u8> = pieces
-                .into_iter()
-                .flat_map(|piece| match piece {
-                    Piece::Bytes(bytes) => bytes,
-                    Piece::Records(records) => bytes_of(records.name, records.size),
-                })
-                .collect();
             let whole =
                 encode_response(ApiKey::ShareFetch, version, 9, &response(bytes_of)).expect("encodes");
-            assert_eq!(Bytes::from(frame), whole, "version {version}");
+            assert_eq!(joined(pieces), whole, "version {version}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::field::{Field as _, Layout, Nullable as _, TaggedFields, read_tagged}
 use crate::message::{Message, layout_to_decode, layout_to_encode};
 use crate::messages::{LeaderIdAndEpoch, NodeEndpoint};
 use crate::schema::{Field, Kind, Schema};
-use crate::splice::RecordSet;
+use crate::splice::{self, RecordSet};
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
 /// What was read.
@@ -198,11 +198,7 @@ impl<R: RecordSet> PartitionData<R> {
         if 11 <= layout.version {
             out.i32(self.preferred_read_replica);
         }
-        let records = self.records.as_ref().filter(|records| !records.is_empty());
-        out.nullable_count(Some(records.map_or(0, R::len)), layout.flexible)?;
-        if let Some(records) = records {
-            put_records(out, records);
-        }
+        splice::write_records(self.records.as_ref(), out, layout, put_records)?;
         if layout.flexible {
             let mut tagged = TaggedFields::default();
             if self.diverging_epoch != DivergingEpoch::default() {
@@ -308,7 +304,7 @@ impl crate::field::Field for PartitionData<Bytes> {
         if 11 <= layout.version {
             partition.preferred_read_replica = input.i32()?;
         }
-        partition.records = input.nullable_bytes(layout.flexible)?.filter(|records| !records.is_empty());
+        partition.records = splice::read_records(input, layout)?;
         if layout.flexible {
             input.tagged_fields(|tag, field| {
                 match tag {

@@ -12,7 +12,7 @@ use crate::field::{Field as _, Layout, TaggedFields};
 use crate::message::{Message, layout_to_decode, layout_to_encode};
 use crate::messages::{LeaderIdAndEpoch, NodeEndpoint};
 use crate::schema::{Field, Kind, Schema};
-use crate::splice::RecordSet;
+use crate::splice::{self, RecordSet};
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
 /// What was read.
@@ -160,11 +160,7 @@ impl<R: RecordSet> SharePartitionData<R> {
         out.i16(self.acknowledge_error_code);
         self.acknowledge_error_message.write(out, layout)?;
         self.current_leader.write(out, layout)?;
-        let records = self.records.as_ref().filter(|records| !records.is_empty());
-        out.nullable_count(Some(records.map_or(0, R::len)), layout.flexible)?;
-        if let Some(records) = records {
-            put_records(out, records);
-        }
+        splice::write_records(self.records.as_ref(), out, layout, put_records)?;
         self.acquired_records.write(out, layout)?;
         TaggedFields::default().finish(out);
         Ok(())
@@ -236,7 +232,7 @@ impl crate::field::Field for SharePartitionData<Bytes> {
             acknowledge_error_code: input.i16()?,
             acknowledge_error_message: Option::read(input, layout)?,
             current_leader: LeaderIdAndEpoch::read(input, layout)?,
-            records: input.nullable_bytes(layout.flexible)?.filter(|records| !records.is_empty()),
+            records: splice::read_records(input, layout)?,
             acquired_records: Vec::read(input, layout)?,
         };
         input.tagged_fields(|_, _| Ok(()))?;

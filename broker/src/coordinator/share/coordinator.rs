@@ -15,8 +15,9 @@ use super::error::ShareError;
 use super::key::ShareKey;
 use super::sessions::{SessionKey, Sessions, TopicPartition};
 use super::share_partition::Limits;
-use super::slot::{Slot, StateLog, Written};
+use super::slot::{Slot, StateLog};
 use super::state_topic::StateTopic;
+use super::written::{Written, stored};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -58,10 +59,7 @@ pub struct ShareCoordinator {
 
 /// What became of a request that changes a share partition; not answered before it is [stored](Acknowledged::stored).
 #[derive(Debug)]
-pub struct Acknowledged {
-    slot: Arc<Slot>,
-    written: Written,
-}
+pub struct Acknowledged(Written);
 
 impl Acknowledged {
     /// Waits until it is durable.
@@ -69,7 +67,7 @@ impl Acknowledged {
     /// # Errors
     /// [`ShareError::Append`].
     pub async fn stored(self) -> Result<(), ShareError> {
-        self.slot.stored(self.written).await.map(drop)
+        stored(self.0).await
     }
 }
 
@@ -165,7 +163,7 @@ impl ShareCoordinator {
     /// [`ShareError::Gone`], or [`AcknowledgeError`] within.
     pub fn acknowledge(
         &self,
-        slot: &Arc<Slot>,
+        slot: &Slot,
         member: &Arc<str>,
         said: &[Acknowledgement],
     ) -> Result<Result<Acknowledged, AcknowledgeError>, ShareError> {
@@ -178,7 +176,7 @@ impl ShareCoordinator {
                 Ok(changed) => (Ok(()), changed),
                 Err(error) => (Err(error), Vec::new()),
             })?;
-        Ok(answer.map(|()| Acknowledged { slot: Arc::clone(slot), written }))
+        Ok(answer.map(|()| Acknowledged(written.or_else(|| slot.catch_up()))))
     }
 
     /// Takes records back whose lock has run out.
@@ -254,7 +252,7 @@ impl ShareCoordinator {
         shard.load(&self.log).await?;
         let slot = shard.get_or_make(key, &self.log);
         let written = slot.begin(start, state_epoch)?;
-        slot.stored(written).await.map(drop)
+        stored(written).await
     }
 
     /// Deletes the states of partitions of a topic. Returns when that is durable.
@@ -272,12 +270,14 @@ impl ShareCoordinator {
             let key = ShareKey::new(group_id, topic_id, *partition);
             if let Some(slot) = self.find(&key).await? {
                 let written = slot.delete();
-                self.topic.known_shard(&key).and_then(|shard| shard.remove(&key));
-                deleted.push((slot, written));
+                if let Some(shard) = self.topic.known_shard(&key) {
+                    shard.remove(&slot);
+                }
+                deleted.push(written);
             }
         }
-        for (slot, written) in deleted {
-            slot.stored(written).await?;
+        for written in deleted {
+            stored(written).await?;
         }
         Ok(())
     }
@@ -309,12 +309,11 @@ impl ShareCoordinator {
 
     /// Decides where the group begins to read, and has it stored: who has read that far must not begin elsewhere.
     async fn begin(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<(), ShareError> {
-        if slot.look(|_| ()).is_none() {
-            let start = self.beginning(slot, partition).await?;
-            let written = slot.begin(start, 0)?;
-            slot.stored(written).await?;
-        }
-        Ok(())
+        let start = match slot.look(|share| share.start_offset()) {
+            Some(start) => start,
+            None => self.beginning(slot, partition).await?,
+        };
+        stored(slot.begin_once(start)?).await
     }
 
     async fn beginning(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<i64, ShareError> {
@@ -335,5 +334,79 @@ impl ShareCoordinator {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+    use crate::coordinator::share::{LogBatch, Verdict};
+    use crate::partition::AppendError;
+
+    /// A share partition of `t` that is kept in `t` itself.
+    async fn slot(fixture: &Fixture, shares: &ShareCoordinator) -> (Slot, Arc<Partition>) {
+        let topic_id = fixture.create("t", 1).await;
+        let partition = fixture.context.catalog.partition("t", 0).unwrap();
+        let key = ShareKey::new(&"g".into(), topic_id, 0);
+        (Slot::new(key, Arc::clone(&partition), Arc::clone(&shares.log)), partition)
+    }
+
+    fn with(fixture: &Fixture, appender: Appender) -> ShareCoordinator {
+        ShareCoordinator::new(ShareParts { appender, ..fixture.context.shares.parts.clone() })
+    }
+
+    fn is_full(result: &Result<(), ShareError>) -> bool {
+        matches!(result, Err(ShareError::Append(AppendError::Full(_))))
+    }
+
+    #[tokio::test]
+    async fn a_beginning_that_a_full_disk_refused_is_none() {
+        let fixture = Fixture::new();
+        let (full, threads) = fixture.full_appender();
+        let shares = with(&fixture, full);
+        let (slot, partition) = slot(&fixture, &shares).await;
+        for _ in 0..2 {
+            let begun = shares.begin(&slot, &partition).await;
+            assert!(is_full(&begun), "{begun:?}");
+        }
+        threads.finish();
+    }
+
+    #[tokio::test]
+    async fn what_is_said_again_is_answered_no_earlier_than_it_is_durable() {
+        let fixture = Fixture::new();
+        let (full, threads) = fixture.full_appender();
+        let shares = with(&fixture, full);
+        let (slot, _) = slot(&fixture, &shares).await;
+        drop(slot.begin(0, 0).unwrap());
+        let want = Want { member: "m".into(), records_max: 10, is_strict: false, batch_size: 10 };
+        let fetched = Fetched { offset: 0, batches: &[LogBatch { base: 0, last: 9 }] };
+        let ranges = shares.acquire(&slot, fetched, &want, &shares.limits("g")).unwrap();
+        assert_eq!((ranges[0].first, ranges[0].last), (0, 9));
+
+        let said = [Acknowledgement { first: 0, last: 9, verdicts: vec![Verdict::Accept] }];
+        let first = shares.acknowledge(&slot, &want.member, &said).unwrap().unwrap();
+        // While the first one is on its way, and when it was refused.
+        let second = shares.acknowledge(&slot, &want.member, &said).unwrap().unwrap();
+        assert!(is_full(&first.stored().await));
+        assert!(is_full(&second.stored().await));
+        let third = shares.acknowledge(&slot, &want.member, &said).unwrap().unwrap();
+        assert!(is_full(&third.stored().await));
+        threads.finish();
+    }
+
+    #[tokio::test]
+    async fn what_is_said_again_and_durable_is_not_written_again() {
+        let fixture = Fixture::new();
+        let shares = with(&fixture, fixture.context.appender.clone());
+        let (slot, partition) = slot(&fixture, &shares).await;
+        shares.begin(&slot, &partition).await.unwrap();
+        let written = partition.offsets().high_watermark;
+        for _ in 0..2 {
+            let again = shares.acknowledge(&slot, &"m".into(), &[]).unwrap().unwrap();
+            again.stored().await.unwrap();
+        }
+        assert_eq!(partition.offsets().high_watermark, written);
     }
 }

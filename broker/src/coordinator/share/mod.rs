@@ -23,6 +23,7 @@ mod spans;
 mod state_record;
 pub mod state_topic;
 mod upkeep;
+mod written;
 
 pub use acknowledge::{AcknowledgeError, Acknowledgement, Verdict};
 pub use acquire::{AcquiredRange, Fetched, LogBatch, Want};

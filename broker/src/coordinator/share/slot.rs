@@ -1,22 +1,21 @@
 //! A share partition behind its lock, and its way to the disk.
 //!
 //! The order of the log is the order of the events, because records are queued under the lock. An answer leaves when its
-//! record is durable. An append that is refused (a full disk) leaves memory ahead of the log: the next one is a snapshot then.
+//! record is durable, and what memory knows from earlier ones. An append that is refused (a full disk) leaves memory ahead of
+//! the log: the next one is a snapshot then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::OnceCell;
 
 use super::durable::StateBatch;
 use super::error::ShareError;
 use super::key::ShareKey;
 use super::share_partition::SharePartition;
 use super::state_record::{self, Stamp};
+use super::written::{Fates, Queued, Written};
 use crate::clock::Clock;
-use crate::partition::{AckAt, AppendResult, Appender, Partition, Waiters};
-
-/// What is on its way to the disk; none if nothing had to be written.
-pub(super) type Written = Option<oneshot::Receiver<AppendResult>>;
+use crate::partition::{AckAt, Appender, Partition, Waiters};
 
 /// The way to `__share_group_state`.
 #[derive(Debug)]
@@ -36,6 +35,7 @@ pub struct Slot {
     /// Set once the start offset is known and durable.
     pub(super) begun: OnceCell<()>,
     state: Mutex<SlotState>,
+    fates: Arc<Fates>,
     waiters: Waiters,
 }
 
@@ -53,7 +53,7 @@ struct SlotState {
     /// The state was deleted; another slot may have the key.
     is_gone: bool,
     /// Records that nobody awaits.
-    unwatched: Vec<oneshot::Receiver<AppendResult>>,
+    unwatched: Vec<Queued>,
 }
 
 impl Slot {
@@ -93,7 +93,8 @@ impl Slot {
             is_gone: false,
             unwatched: Vec::new(),
         };
-        Self { key, home, log, begun, state: Mutex::new(state), waiters: Waiters::default() }
+        let state = Mutex::new(state);
+        Self { key, home, log, begun, state, fates: Arc::default(), waiters: Waiters::default() }
     }
 
     /// Its name.
@@ -144,17 +145,42 @@ impl Slot {
         }
     }
 
+    /// The whole state, if not all that memory knows is known to be durable: who says what another request has said before
+    /// must not be answered earlier than that one could be.
+    pub(super) fn catch_up(&self) -> Written {
+        let mut state = self.lock();
+        let is_pending = self.note_fates(&mut state);
+        if is_pending || state.is_behind { self.snapshot(&mut state) } else { None }
+    }
+
     /// Begins anew at `start`: as a whole, under a state epoch of its own.
     ///
     /// # Errors
     /// [`ShareError::Gone`].
     pub(super) fn begin(&self, start: i64, state_epoch: i32) -> Result<Written, ShareError> {
+        self.begin_by(|state| {
+            state.share = Some(SharePartition::new(start));
+            state.stamp.state_epoch = state_epoch;
+        })
+    }
+
+    /// Begins at `start` unless it has begun. That is written once more then: who had it begin may not have waited, or in
+    /// vain.
+    ///
+    /// # Errors
+    /// [`ShareError::Gone`].
+    pub(super) fn begin_once(&self, start: i64) -> Result<Written, ShareError> {
+        self.begin_by(|state| {
+            state.share.get_or_insert_with(|| SharePartition::new(start));
+        })
+    }
+
+    fn begin_by(&self, begin: impl FnOnce(&mut SlotState)) -> Result<Written, ShareError> {
         let mut state = self.lock();
         if state.is_gone {
             return Err(ShareError::Gone);
         }
-        state.share = Some(SharePartition::new(start));
-        state.stamp.state_epoch = state_epoch;
+        begin(&mut state);
         state.is_behind = true;
         let written = self.write(&mut state, &[]);
         drop(state);
@@ -191,36 +217,25 @@ impl Slot {
 
     /// Writes the whole state, so that what came before it in the log is no longer needed.
     pub(super) fn write_snapshot(&self) -> Written {
-        let mut state = self.lock();
-        state.is_behind = true;
-        if state.is_gone { None } else { self.write(&mut state, &[]) }
+        self.snapshot(&mut self.lock())
     }
 
-    /// Waits until a record is durable.
-    ///
-    /// # Errors
-    /// [`ShareError::Append`]: memory is ahead of the log then, and the next record makes up for it.
-    pub(super) async fn stored(&self, written: Written) -> Result<Option<i64>, ShareError> {
-        let Some(written) = written else { return Ok(None) };
-        match written.await {
-            Ok(Ok(appended)) => Ok(Some(appended.base_offset)),
-            Ok(Err(error)) => {
-                self.lock().is_behind = true;
-                Err(error.into())
-            }
-            Err(_) => Err(ShareError::Stopping),
-        }
+    fn snapshot(&self, state: &mut SlotState) -> Written {
+        state.is_behind = true;
+        if state.is_gone { None } else { self.write(state, &[]) }
+    }
+
+    /// Finds out whether the log lacks something; returns whether that is still open for some record.
+    fn note_fates(&self, state: &mut SlotState) -> bool {
+        state.unwatched.retain_mut(|written| !written.is_settled());
+        // Before the loss: see `Queued::settle`.
+        let is_pending = self.fates.is_pending();
+        state.is_behind |= self.fates.take_lost();
+        is_pending
     }
 
     fn write(&self, state: &mut SlotState, changed: &[StateBatch]) -> Written {
-        state.unwatched.retain_mut(|written| match written.try_recv() {
-            Err(oneshot::error::TryRecvError::Empty) => true,
-            Ok(Ok(_)) => false,
-            Ok(Err(_)) | Err(oneshot::error::TryRecvError::Closed) => {
-                state.is_behind = true;
-                false
-            }
-        });
+        self.note_fates(state);
         let share = state.share.as_ref()?;
         state.stamp.written_ms = self.log.clock.now_ms();
         let record = if state.is_behind || self.log.updates_per_snapshot <= state.updates {
@@ -238,7 +253,10 @@ impl Slot {
 
     fn append(&self, record: &sendlog_protocol::share_state_records::ShareStateRecord) -> Written {
         match state_record::batch(record, self.log.clock.now_ms()) {
-            Ok(batch) => Some(self.log.appender.append(Arc::clone(&self.home), batch, AckAt::Durable)),
+            Ok(batch) => {
+                let answer = self.log.appender.append(Arc::clone(&self.home), batch, AckAt::Durable);
+                Some(Queued::new(answer, &self.fates))
+            }
             Err(error) => {
                 // A window is bounded, and so is what is written of it.
                 tracing::error!(key = %self.key.coordinator_key(), %error, "the state of a share partition cannot be written");

@@ -107,9 +107,12 @@ impl Shard {
         Arc::clone(self.lock().entry(key.clone()).or_insert_with(make))
     }
 
-    /// Takes a share partition out.
-    pub(super) fn remove(&self, key: &ShareKey) -> Option<Arc<Slot>> {
-        self.lock().remove(key)
+    /// Takes a share partition out, and none that was made in its place.
+    pub(super) fn remove(&self, slot: &Arc<Slot>) {
+        let mut slots = self.lock();
+        if slots.get(slot.key()).is_some_and(|present| Arc::ptr_eq(present, slot)) {
+            slots.remove(slot.key());
+        }
     }
 
     /// All of them.

@@ -3,6 +3,7 @@
 use super::ShareCoordinator;
 use super::error::ShareError;
 use super::state_topic::Shard;
+use super::written::stored;
 
 /// Records that a partition of the topic may have before it is pruned.
 const RECORDS_BEFORE_PRUNING: i64 = 10_000;
@@ -29,8 +30,8 @@ impl ShareCoordinator {
         for slot in shard.slots() {
             if self.parts.catalog.topic_by_id(slot.key().at.topic_id).is_none() {
                 let written = slot.delete();
-                shard.remove(slot.key());
-                slot.stored(written).await?;
+                shard.remove(&slot);
+                stored(written).await?;
             }
         }
         Ok(())
@@ -45,9 +46,9 @@ impl ShareCoordinator {
         if offsets.high_watermark - offsets.log_start < limit.max(records_max) {
             return Ok(false);
         }
-        let writing: Vec<_> = slots.iter().map(|slot| (slot, slot.write_snapshot())).collect();
-        for (slot, written) in writing {
-            slot.stored(written).await?;
+        let writing: Vec<_> = slots.iter().map(|slot| slot.write_snapshot()).collect();
+        for written in writing {
+            stored(written).await?;
         }
         // A log start that did not move is pruned the next time.
         Ok(shard.home.delete_records(offsets.high_watermark).is_ok())
