@@ -42,3 +42,4 @@ pub mod server;
 pub mod stop;
 pub mod storage;
 mod sync;
+mod throttle;

@@ -4,9 +4,8 @@
 //! the last pass came to is in `scrub.state`, so that a broker that is started every morning does not begin anew every
 //! morning; and in the broker's configuration as clients see it. How a segment is verified is the storage's affair.
 
-use std::cell::Cell;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use crate::storage::files::FileSystem;
 use crate::storage::scrub::{Pace, ScrubError};
 use crate::storage::segment::Segment;
 use crate::storage::state_file::{self, StateKind};
+use crate::throttle::{Throttle, is_stopped};
 
 /// Name of the file in the data directory.
 pub(crate) const FILE_NAME: &str = "scrub.state";
@@ -183,7 +183,7 @@ impl Scrubber {
         if !segments.is_empty() {
             tracing::info!(segments = segments.len(), bytes, "the scrub has begun a pass");
         }
-        let pace = Limited { bytes_per_second: self.bytes_per_second, stop, due: Cell::new(Instant::now()) };
+        let pace = Limited { bytes_per_second: self.bytes_per_second, throttle: Throttle::new(stop) };
         let mut saved = Instant::now();
         for (place, partition, segment) in segments {
             tally.found += verify(parts, &partition, &segment, &pace)?;
@@ -267,23 +267,15 @@ fn verify(
     Ok(findings.new.len() as u64)
 }
 
-/// So many bytes a second, and not a step ahead.
+/// So many bytes a second.
 struct Limited<'a> {
     bytes_per_second: u64,
-    stop: &'a Receiver<()>,
-    /// When the next step may begin.
-    due: Cell<Instant>,
+    throttle: Throttle<'a>,
 }
 
 impl Pace for Limited<'_> {
     fn step(&self, bytes: usize) -> bool {
-        let now = Instant::now();
-        let due = self.due.get();
-        if is_stopped(self.stop, due.saturating_duration_since(now)) {
-            return false;
-        }
-        self.due.set(due.max(now) + cost(bytes, self.bytes_per_second));
-        true
+        self.throttle.step(cost(bytes, self.bytes_per_second))
     }
 
     fn leaves_cache_as_it_was(&self) -> bool {
@@ -295,11 +287,6 @@ impl Pace for Limited<'_> {
 fn cost(bytes: usize, bytes_per_second: u64) -> Duration {
     let nanoseconds = (bytes as u128 * 1_000_000_000).checked_div(bytes_per_second.into()).unwrap_or(0);
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
-}
-
-/// Waits; whether the broker stops.
-fn is_stopped(stop: &Receiver<()>, wait: Duration) -> bool {
-    stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
 }
 
 #[cfg(test)]
@@ -315,9 +302,9 @@ mod tests {
         assert_eq!(cost(usize::MAX, 1), Duration::from_nanos(u64::MAX));
         let (sender, stop) = std::sync::mpsc::channel();
         let long_ago = Instant::now();
-        let pace = Limited { bytes_per_second: 1, stop: &stop, due: Cell::new(long_ago) };
+        let pace = Limited { bytes_per_second: 1, throttle: Throttle::new(&stop) };
         assert!(pace.step(1000), "the first step is free");
-        assert!(long_ago + Duration::from_secs(1000) <= pace.due.get(), "the next one waits its time");
+        assert!(long_ago + Duration::from_secs(1000) <= pace.throttle.due(), "the next one waits its time");
         drop(sender);
         assert!(!pace.step(1000), "and the broker's end ends that");
     }

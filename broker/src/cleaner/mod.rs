@@ -6,10 +6,9 @@
 
 pub(crate) mod progress;
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -24,6 +23,7 @@ use crate::storage::compaction::CompactionError;
 use crate::storage::compaction::cleanable::Cleanable;
 use crate::storage::files::FileSystem;
 use crate::storage::scrub::{AtOnce, Pace};
+use crate::throttle::{Throttle, is_stopped};
 
 use progress::Progress;
 
@@ -107,6 +107,10 @@ impl Cleaner {
             let cleanable = match partition.cleanable(self.progress.get(log), now_ms) {
                 Ok(Some(cleanable)) => cleanable,
                 Ok(None) => continue,
+                Err(error) if error.is_full() => {
+                    self.wait_for_room(&partition, &error);
+                    continue;
+                }
                 Err(error) => {
                     self.leave_alone(&partition, &error);
                     continue;
@@ -132,8 +136,7 @@ impl Cleaner {
         let config = Arc::clone(&self.parts.catalog.live().config);
         let pace = Limited {
             bytes_per_second: config.cleaner.io_bytes_per_second_max,
-            stop,
-            due: Cell::new(Instant::now()),
+            throttle: Throttle::new(stop),
         };
         let task = CompactionTask {
             cleaned_to: self.progress.get(log),
@@ -178,10 +181,9 @@ impl Cleaner {
                 tracing::debug!(%topic, index, "the log has changed while it was compacted");
                 self.postponed.insert(key(partition));
             }
-            CompactionError::Full(error) => {
-                tracing::warn!(%topic, index, %error, "the topic is not compacted for want of room");
-                self.postponed.insert(key(partition));
-            }
+            CompactionError::Full(error) => self.wait_for_room(partition, &error),
+            // An index had to be built, or a file opened, before anything could be read.
+            CompactionError::Read(error) if error.is_full() => self.wait_for_room(partition, &error),
             CompactionError::Read(error) if error.is_damage() => {
                 tracing::warn!(%topic, index, %error, "compaction has met damage; the segment is verified, and left as it is");
                 let is_told = self.verify(partition, &error);
@@ -209,6 +211,13 @@ impl Cleaner {
         let segments = partition.sealed_segments();
         let segment = segments.iter().find(|segment| Some(segment.path()) == path);
         segment.is_some_and(|segment| partition.verify(segment, &AtOnce).is_ok() && segment.is_damaged())
+    }
+
+    /// Not again before the next round.
+    fn wait_for_room(&mut self, partition: &Arc<Partition>, error: &dyn std::error::Error) {
+        let (topic, index) = (partition.topic(), partition.index());
+        tracing::warn!(%topic, index, %error, "the topic is not compacted for want of room");
+        self.postponed.insert(key(partition));
     }
 
     /// Not again before the next start.
@@ -247,23 +256,15 @@ fn tell(partition: &Partition, cleanable: &Cleanable, compacted: &Compacted, too
     }
 }
 
-/// So many bytes a second, read and written together, and not a step ahead.
+/// So many bytes a second, read and written together.
 struct Limited<'a> {
     bytes_per_second: f64,
-    stop: &'a Receiver<()>,
-    /// When the next step may begin.
-    due: Cell<Instant>,
+    throttle: Throttle<'a>,
 }
 
 impl Pace for Limited<'_> {
     fn step(&self, bytes: usize) -> bool {
-        let now = Instant::now();
-        let due = self.due.get();
-        if is_stopped(self.stop, due.saturating_duration_since(now)) {
-            return false;
-        }
-        self.due.set(due.max(now) + cost(bytes, self.bytes_per_second));
-        true
+        self.throttle.step(cost(bytes, self.bytes_per_second))
     }
 
     fn leaves_cache_as_it_was(&self) -> bool {
@@ -280,11 +281,6 @@ fn cost(bytes: usize, bytes_per_second: f64) -> Duration {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Waits; whether the broker stops.
-fn is_stopped(stop: &Receiver<()>, wait: Duration) -> bool {
-    stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,7 +291,7 @@ mod tests {
         assert_eq!(cost(1 << 20, f64::MAX), Duration::ZERO);
         assert_eq!(cost(usize::MAX, f64::MIN_POSITIVE), DAY);
         let (sender, stop) = std::sync::mpsc::channel();
-        let pace = Limited { bytes_per_second: 1.0, stop: &stop, due: Cell::new(Instant::now()) };
+        let pace = Limited { bytes_per_second: 1.0, throttle: Throttle::new(&stop) };
         assert!(pace.step(1000), "the first step is free");
         drop(sender);
         assert!(!pace.step(1000), "the next one waits, and the broker's end ends that");

@@ -166,11 +166,12 @@ impl Segment {
             Err(error) if error.is_full() => return Ok(OffsetLookup::empty(self.base_offset())),
             ready => ready?,
         }
+        let lookup = OffsetLookup::new(self.offset_index(), self.base_offset(), self.store().fs(), io);
+        // Asked last: what was mapped before is the segment's own, and what comes after may be another's.
         if self.is_replaced() {
             return Ok(OffsetLookup::empty(self.base_offset()));
         }
-        OffsetLookup::new(self.offset_index(), self.base_offset(), self.store().fs(), io)
-            .map_err(|error| ReadError::io(self.offset_index().path(), error))
+        lookup.map_err(|error| ReadError::io(self.offset_index().path(), error))
     }
 
     /// The time index, likewise.
@@ -179,10 +180,11 @@ impl Segment {
             Err(error) if error.is_full() => return Ok(TimeLookup::empty(self.base_offset())),
             ready => ready?,
         }
+        let lookup = TimeLookup::new(self.time_index(), self.base_offset(), self.store().fs(), io);
+        // Asked last: what was mapped before is the segment's own, and what comes after may be another's.
         if self.is_replaced() {
             return Ok(TimeLookup::empty(self.base_offset()));
         }
-        TimeLookup::new(self.time_index(), self.base_offset(), self.store().fs(), io)
-            .map_err(|error| ReadError::io(self.time_index().path(), error))
+        lookup.map_err(|error| ReadError::io(self.time_index().path(), error))
     }
 }

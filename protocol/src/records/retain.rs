@@ -44,35 +44,42 @@ pub fn retain_records(
 ) -> Result<Retained, BatchError> {
     let header = BatchHeader::read(batch)?;
     let records = uncompressed_records(batch, retention.decompressed_max)?;
-    let mut kept = Vec::new();
+    // A byte for each record, and not the record: it may have seven bytes, and a small batch unpack to millions.
+    let mut are_kept = Vec::new();
+    let mut has_tombstone = false;
     for record in raw_records(&header, &records) {
         let record = record?;
-        if is_kept(&record) {
-            kept.push(record);
-        }
+        let stays = is_kept(&record);
+        has_tombstone |= stays && !record.has_value;
+        are_kept.push(stays);
     }
-    if kept.is_empty() {
+    if !are_kept.contains(&true) {
         return Ok(Retained::Nothing);
     }
-    let has_tombstone = kept.iter().any(|record| !record.has_value);
     let needs_horizon =
         (has_tombstone || retention.is_horizon_forced) && header.delete_horizon_ms().is_none();
-    let is_complete = i32::try_from(kept.len()).is_ok_and(|count| count == header.record_count);
-    if is_complete && !needs_horizon {
+    if !are_kept.contains(&false) && !needs_horizon {
         return Ok(Retained::Unchanged);
     }
-    rewrite(&header, &kept, needs_horizon.then_some(retention.horizon_ms)).map(Retained::Rewritten)
+    let all = raw_records(&header, &records).flatten().zip(are_kept);
+    let kept = all.filter_map(|(record, stays)| stays.then_some(record));
+    rewrite(&header, kept, needs_horizon.then_some(retention.horizon_ms)).map(Retained::Rewritten)
 }
 
-fn rewrite(
+fn rewrite<'a>(
     header: &BatchHeader,
-    kept: &[RawRecord<'_>],
+    kept: impl Iterator<Item = RawRecord<'a>>,
     horizon_ms: Option<i64>,
 ) -> Result<Vec<u8>, BatchError> {
     let mut batch = vec![0; BATCH_HEADER_SIZE];
-    match horizon_ms {
-        None => kept.iter().for_each(|record| batch.extend_from_slice(record.bytes)),
-        Some(horizon_ms) => kept.iter().for_each(|record| put_from(horizon_ms, record, &mut batch)),
+    let (mut count, mut latest) = (0_usize, NO_TIMESTAMP);
+    for record in kept {
+        latest = if count == 0 { record.create_time } else { latest.max(record.create_time) };
+        count += 1;
+        match horizon_ms {
+            None => batch.extend_from_slice(record.bytes),
+            Some(horizon_ms) => put_from(horizon_ms, &record, &mut batch),
+        }
     }
     let compression = header.attributes.compression().unwrap_or_default();
     if compression != Compression::None {
@@ -83,7 +90,7 @@ fn rewrite(
     let too_large = |_| BatchError::TooLarge { bytes: batch.len(), limit: BATCH_BYTES_MAX };
     let mut new = BatchHeader {
         batch_length: i32::try_from(batch.len() - LOG_OVERHEAD).map_err(too_large)?,
-        record_count: i32::try_from(kept.len()).map_err(too_large)?,
+        record_count: i32::try_from(count).map_err(too_large)?,
         ..*header
     };
     if let Some(horizon_ms) = horizon_ms {
@@ -91,8 +98,7 @@ fn rewrite(
         new.base_timestamp = horizon_ms;
     }
     if header.attributes.timestamp_type() == TimestampType::CreateTime {
-        let latest = kept.iter().map(|record| record.create_time).max();
-        new.max_timestamp = latest.unwrap_or(NO_TIMESTAMP);
+        new.max_timestamp = latest;
     }
     write_header(&new, &mut batch);
     Ok(batch)

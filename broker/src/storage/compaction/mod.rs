@@ -58,7 +58,7 @@ pub enum CompactionError {
         /// Where it begins.
         offset: i64,
     },
-    /// A segment that was replaced could not be removed. The next start does it.
+    /// A segment that was replaced, or the marker of that, could not be removed. The next start does it.
     #[error("what was replaced is still there: {0}")]
     Undeleted(#[source] StorageError),
     /// A write or sync failed, or a step that must not fail: what the disk has is unknown.

@@ -4,6 +4,7 @@
 //! renaming of a small file, `BASE.replaces`, which says what replaces what: before it nothing has happened, behind it the next start
 //! finishes what is left. `docs/storage-format.md`, "Compaction", has the steps.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,11 +64,9 @@ impl<'a> Replacing<'a> {
     /// [`CompactionError::Failed`]: the broker has to stop, the next start finishes it. Else nothing has happened.
     pub(crate) fn switch(&self) -> Result<Arc<Segment>, CompactionError> {
         let switched = self.prepare().and_then(|()| self.rename());
-        if let Err(error) = &switched {
+        if switched.as_ref().is_err_and(|error| !matches!(error, CompactionError::Failed(_))) {
             self.group.segments.iter().for_each(|segment| segment.unset_replaced());
-            if !matches!(error, CompactionError::Failed(_)) {
-                self.discard();
-            }
+            self.discard();
         }
         switched?;
         let first = self.first();
@@ -96,15 +95,27 @@ impl<'a> Replacing<'a> {
         let replaced = self.group.segments.iter().map(|segment| segment.base_offset()).collect();
         let replacement = Replacement { size: self.cleaned.summary.size, replaced };
         state_file::save(self.fs(), &self.marker, KIND, &replacement)
-            .map_err(|error| CompactionError::write(error.into()))
+            .or_else(|error| self.take_back(error.into()))
     }
 
     fn rename(&self) -> Result<(), CompactionError> {
-        let Err(source) = self.fs().rename(&self.cleaned.path, self.first().path()) else { return Ok(()) };
-        let error = CompactionError::write(StorageError::io(self.first().path(), "rename", source));
-        if matches!(error, CompactionError::Full(_)) {
-            self.fs().remove(&self.marker).map_err(|source| failed(&self.marker, "remove", source))?;
-            self.fs().sync_dir(&self.dir).map_err(|source| failed(&self.dir, "sync", source))?;
+        let path = self.first().path();
+        self.fs()
+            .rename(&self.cleaned.path, path)
+            .or_else(|source| self.take_back(StorageError::io(path, "rename", source)))
+    }
+
+    /// After what can be waited out: the marker goes before the new segment does, or the next start would remove the old ones for
+    /// it. It may be there although it was not saved: the folder's sync comes last, and fails if too many files are open.
+    fn take_back(&self, error: StorageError) -> Result<(), CompactionError> {
+        let error = CompactionError::write(error);
+        if !matches!(error, CompactionError::Full(_)) {
+            return Err(error);
+        }
+        match self.fs().remove(&self.marker) {
+            Ok(()) => self.fs().sync_dir(&self.dir).map_err(|source| failed(&self.dir, "sync", source))?,
+            Err(source) if source.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(failed(&self.marker, "remove", source)),
         }
         Err(error)
     }
@@ -114,7 +125,8 @@ impl<'a> Replacing<'a> {
         let _ = self.fs().remove(&self.cleaned.path);
     }
 
-    /// Removes the old files. Who still reads them goes on.
+    /// Removes the old files, and then the marker, both for sure: beside an old marker the next start would take what there is of
+    /// the next segment of this name for the whole of it. Who still reads the old files goes on.
     ///
     /// # Errors
     /// [`CompactionError::Undeleted`]: the next start does it, and until then nothing else may be replaced in this log.
@@ -124,9 +136,10 @@ impl<'a> Replacing<'a> {
             segment.delete_files(self.fs()).map_err(CompactionError::Undeleted)?;
         }
         self.fs().sync_dir(&self.dir).map_err(|source| failed(&self.dir, "sync", source))?;
-        // If it stays it tells the next start what is so already.
-        let _ = self.fs().remove(&self.marker);
-        Ok(())
+        self.fs()
+            .remove(&self.marker)
+            .map_err(|source| CompactionError::Undeleted(StorageError::io(&self.marker, "remove", source)))?;
+        self.fs().sync_dir(&self.dir).map_err(|source| failed(&self.dir, "sync", source))
     }
 }
 
@@ -152,6 +165,8 @@ pub(crate) fn finish_all(
     for base_offset in markers {
         finish_one(fs, dir, base_offset, names, removed)?;
     }
+    // The markers are gone for sure before a segment of such a name is compacted again.
+    fs.sync_dir(dir).map_err(|source| StorageError::Io { path: dir.to_path_buf(), op: "sync", source })?;
     *names = fs.list(dir).map_err(|source| StorageError::io(dir, "list", source))?;
     Ok(())
 }

@@ -20,6 +20,8 @@ pub enum Fault {
     Enospc,
     /// A write takes only half of its bytes, and the next one fails with "no space". Other operations work.
     ShortWrite,
+    /// Too many files are open: nothing can be opened, and for that no folder synced.
+    Emfile,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +78,9 @@ enum Kind {
     Read,
     Write,
     TakesSpace,
+    /// Opens a file, and takes space for it.
+    Creates,
+    Opens,
     Other,
 }
 
@@ -139,8 +144,9 @@ impl State {
         }
         let hits = match plan.fault {
             Fault::Eio => true,
-            Fault::Enospc => matches!(kind, Kind::Write | Kind::TakesSpace),
+            Fault::Enospc => matches!(kind, Kind::Write | Kind::TakesSpace | Kind::Creates),
             Fault::ShortWrite => kind == Kind::Write,
+            Fault::Emfile => matches!(kind, Kind::Creates | Kind::Opens),
         };
         if !hits {
             return None;
@@ -168,6 +174,7 @@ impl State {
             None => Ok(()),
             Some(Fault::Eio) => Err(Errno::IO.into()),
             Some(Fault::Enospc | Fault::ShortWrite) => Err(Errno::NOSPC.into()),
+            Some(Fault::Emfile) => Err(Errno::MFILE.into()),
         }
     }
 }
@@ -175,7 +182,7 @@ impl State {
 impl FileSystem for FaultyFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StoredFile>> {
         let takes_space = matches!(mode, OpenMode::Create | OpenMode::Replace);
-        self.state.pass(if takes_space { Kind::TakesSpace } else { Kind::Other })?;
+        self.state.pass(if takes_space { Kind::Creates } else { Kind::Opens })?;
         let file = RealFs.open(path, mode)?;
         Ok(Arc::new(FaultyFile { file, state: Arc::clone(&self.state) }))
     }
@@ -206,7 +213,7 @@ impl FileSystem for FaultyFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.state.pass(Kind::Other)?;
+        self.state.pass(Kind::Opens)?;
         RealFs.sync_dir(dir)
     }
 
@@ -225,7 +232,7 @@ impl StoredFile for FaultyFile {
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
         match self.state.next(Kind::Write) {
             None => self.file.write_at(parts, position),
-            Some(Fault::Eio) => Err(Errno::IO.into()),
+            Some(Fault::Eio | Fault::Emfile) => Err(Errno::IO.into()),
             Some(Fault::Enospc) => Err(Errno::NOSPC.into()),
             Some(Fault::ShortWrite) => self.write_half(parts, position),
         }

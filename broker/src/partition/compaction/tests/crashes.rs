@@ -178,3 +178,23 @@ proptest! {
         run(&operations);
     }
 }
+
+/// What a compaction has left of its marker does not make a beginning of the next segment pass for the whole.
+#[test]
+fn the_power_goes_while_a_segment_is_compacted_once_more() {
+    for after in 0..60 {
+        for seed in 0..8 {
+            let mut run = Run::new();
+            for keys in ["abcdefghi", "abcAbcabc", "gbcabcabc", "zzzz"] {
+                run.life.append(keys).unwrap();
+            }
+            run.life.checkpoint(false).unwrap();
+            run.life.compact().unwrap();
+            run.life.now_ms += 2 * DELETE_RETENTION_MS;
+            run.life.cleaned_to = None;
+            assert!(run.attempt(&Operation::PowerOff { after, seed, loses_checkpoint: false }));
+            let _ = run.life.compact();
+            run.recover();
+        }
+    }
+}

@@ -95,3 +95,13 @@ fn a_full_disk_for_a_while_anywhere() {
 fn a_short_write_anywhere() {
     every_operation_fails(Fault::ShortWrite, 2);
 }
+
+#[test]
+fn too_many_open_files_anywhere() {
+    every_operation_fails(Fault::Emfile, 1);
+}
+
+#[test]
+fn too_many_open_files_from_anywhere_on() {
+    every_operation_fails(Fault::Emfile, 500);
+}
