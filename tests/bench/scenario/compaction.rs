@@ -14,6 +14,7 @@ use sendlog_tests::Kafka;
 
 use crate::batch::Batch;
 use crate::bench::{Bench, gib_to_bytes};
+use crate::connection::Endpoint;
 use crate::contender::{Contender, fill};
 use crate::load::fetch::{Loaded, Reader, Take};
 use crate::meter::Meter;
@@ -67,16 +68,20 @@ fn measure_one(bench: &Bench, contender: &Contender, seed: u64, case: &mut Case)
     kafka.create_topic(&topic, 1, &configs);
     let filled =
         fill_keyed(&mut kafka, &topic, gib_to_bytes(bench.options.gib), bench.options.record_bytes, seed);
-    let alone = read_while(endpoint, &loaded, || {
+    // What the broker left to the kernel is not written while something is measured.
+    rustix::fs::sync();
+    let alone = read_while(endpoint, &loaded, |meter| {
+        let started = Moment::now(meter);
         thread::sleep(READ_LENGTH);
-        Ok(())
+        Ok((started, Moment::now(meter)))
     })?;
-    case.add(&contender.name, FETCH_ALONE, alone.1);
     kafka.set_topic_config(&topic, "min.cleanable.dirty.ratio", "0.01");
-    let (seconds, beside) = read_while(endpoint, &loaded, || until_compacted(&mut kafka, &topic))?;
+    let beside = read_while(endpoint, &loaded, |meter| until_compacted(&mut kafka, &topic, meter))?;
     let left = size_of(&mut kafka, &topic)?;
-    case.add(&contender.name, FETCH_BESIDE, beside);
-    case.add(&contender.name, MIB_S, filled as f64 / f64::from(1 << 20) / seconds.as_secs_f64());
+    let megabytes_a_second = |seconds: f64, bytes: u64| bytes as f64 / 1e6 / seconds;
+    case.add(&contender.name, FETCH_ALONE, megabytes_a_second(alone.0, alone.1));
+    case.add(&contender.name, FETCH_BESIDE, megabytes_a_second(beside.0, beside.1));
+    case.add(&contender.name, MIB_S, filled as f64 / f64::from(1 << 20) / beside.0);
     case.add(&contender.name, LEFT, 100.0 * left as f64 / filled as f64);
     kafka.delete_topic(&topic);
     session.end()
@@ -109,39 +114,51 @@ fn keyed_batch(random: &mut Random, noise: &[u8], keys: u64, value_bytes: usize)
     builder.build(Compression::None, ProducerStamp::NONE).expect("a batch with records")
 }
 
-/// Reads the other topic while `work` runs; its result, and megabytes a second.
-fn read_while<T>(
-    endpoint: &crate::connection::Endpoint,
+/// A time, and what was read until then.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Instant,
+    bytes: u64,
+}
+
+impl Moment {
+    fn now(meter: &Meter) -> Self {
+        Self { at: Instant::now(), bytes: meter.bytes() }
+    }
+}
+
+/// Reads the other topic while `work` runs; seconds and bytes between the two moments that it returns.
+fn read_while(
+    endpoint: &Endpoint,
     loaded: &Loaded,
-    work: impl FnOnce() -> io::Result<T>,
-) -> io::Result<(T, f64)> {
+    work: impl FnOnce(&Meter) -> io::Result<(Moment, Moment)>,
+) -> io::Result<(f64, u64)> {
     let meter = Meter::default();
     let reader = Reader { endpoint, loaded, request_bytes: 1 << 20, take: Take::Copy, first_batch: 0 };
     thread::scope(|scope| {
         let reading = scope.spawn(|| reader.run(&meter));
-        let (started, before) = (Instant::now(), meter.bytes());
-        let result = work();
-        let (seconds, bytes) = (started.elapsed().as_secs_f64(), meter.bytes() - before);
+        let result = work(&meter);
         meter.stop();
         reading.join().map_err(|_| io::Error::other("the reader panicked"))??;
-        Ok((result?, bytes as f64 / 1e6 / seconds))
+        let (from, to) = result?;
+        Ok(((to.at - from.at).as_secs_f64(), to.bytes - from.bytes))
     })
 }
 
-/// Waits until the topic's size has changed, and then stays; how long the changes went on.
-fn until_compacted(kafka: &mut Kafka, topic: &str) -> io::Result<Duration> {
-    let started = Instant::now();
+/// Waits until the topic's size has changed, and then stays; its begin and its end.
+fn until_compacted(kafka: &mut Kafka, topic: &str, meter: &Meter) -> io::Result<(Moment, Moment)> {
+    let started = Moment::now(meter);
     let mut size = size_of(kafka, topic)?;
-    let mut changed = None;
+    let mut changed: Option<Moment> = None;
     loop {
         thread::sleep(LOOK_EVERY);
         let now = size_of(kafka, topic)?;
         if now != size {
-            (size, changed) = (now, Some(started.elapsed()));
+            (size, changed) = (now, Some(Moment::now(meter)));
         }
         match changed {
-            Some(at) if at + QUIET < started.elapsed() => return Ok(at),
-            _ if LIMIT < started.elapsed() => return Err(io::Error::other("nothing is compacted")),
+            Some(last) if QUIET < last.at.elapsed() => return Ok((started, last)),
+            _ if LIMIT < started.at.elapsed() => return Err(io::Error::other("nothing is compacted")),
             _ => {}
         }
     }

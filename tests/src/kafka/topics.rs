@@ -106,7 +106,8 @@ impl Kafka {
     /// When the broker refuses.
     pub fn try_delete_topic(&mut self, name: &str) -> io::Result<()> {
         let topics = vec![DeleteTopicState { name: Some(name.to_owned()), ..DeleteTopicState::default() }];
-        let deleted = self.call(6, &DeleteTopicsRequest { topics, ..DeleteTopicsRequest::default() })?;
+        let request = DeleteTopicsRequest { topics, timeout_ms: 60_000, ..DeleteTopicsRequest::default() };
+        let deleted = self.call(6, &request)?;
         let result = &deleted.responses[0];
         assert_ok(result.error_code, result.error_message.as_deref(), name);
         Ok(())
