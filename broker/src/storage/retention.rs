@@ -15,7 +15,8 @@ pub struct RetentionPolicy {
 ///
 /// `segments` are all of the log's, oldest first, and it ends at `end_offset`. Only a run of oldest segments goes, so that no hole
 /// appears. As in Kafka the last one may go too, if it has records: the result is then the end, and the log has to be rolled
-/// first. A segment without timestamps never goes by time.
+/// first. A segment without timestamps, such as one whose records were all compacted away, does not go by time but with one
+/// behind it that does: what was appended earlier is no younger.
 ///
 /// `now_ms` must not follow a clock that jumped ahead; see `docs/storage-format.md`, "Retention".
 #[must_use]
@@ -36,11 +37,12 @@ pub fn new_start(
         let is_old = policy.retention_ms.is_some_and(|limit| is_older(segment, limit, now_ms));
         let is_surplus = policy.retention_bytes.is_some_and(|limit| limit <= bytes - segment.size);
         let is_below_start = next_base.is_some_and(|next| next <= start_offset);
-        if !(is_old || is_surplus || is_below_start) {
+        bytes -= segment.size;
+        if is_old || is_surplus || is_below_start {
+            new_start = Some(next_base.unwrap_or(end_offset));
+        } else if 0 <= segment.max_timestamp {
             break;
         }
-        bytes -= segment.size;
-        new_start = Some(next_base.unwrap_or(end_offset));
     }
     new_start
 }
@@ -98,9 +100,20 @@ mod tests {
         assert_eq!(new_start(&log, &none, 9, 40, 0), None);
         assert_eq!(new_start(&log, &none, 10, 40, 0), Some(10));
         assert_eq!(new_start(&log, &none, 25, 40, 0), Some(20));
-        // The first has no timestamp and stays, so those behind it stay too.
         let by_time = RetentionPolicy { retention_ms: Some(1), retention_bytes: None };
-        assert_eq!(new_start(&log, &by_time, 0, 40, 1_000_000), None);
         assert_eq!(new_start(&[], &by_time, 0, 0, 0), None);
+    }
+
+    #[test]
+    fn a_segment_without_timestamps_goes_with_one_behind_it() {
+        let by = |retention_ms, retention_bytes, log: &[(i64, u64, i64)]| {
+            let policy = RetentionPolicy { retention_ms: Some(retention_ms), retention_bytes };
+            new_start(&segments(log), &policy, 0, 40, 1000)
+        };
+        assert_eq!(by(100, None, &[(0, 61, -1), (10, 61, -1), (20, 10, 5), (30, 10, 950)]), Some(30));
+        assert_eq!(by(100, None, &[(0, 61, -1), (20, 10, 950), (30, 10, 5)]), None);
+        assert_eq!(by(100, None, &[(0, 61, -1), (20, 10, -1)]), None, "nothing says that it is old");
+        // One that stays for itself does not make room for the next.
+        assert_eq!(by(5000, Some(61), &[(0, 61, -1), (20, 10, 950), (30, 10, 950)]), None);
     }
 }
