@@ -17,7 +17,7 @@ pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| match env::var_os(OVERRIDE) {
         Some(path) => PathBuf::from(path),
-        None => build(&["--package", "sendlog-broker", "--bin", "broker"]).join("broker"),
+        None => built().join("broker"),
     })
 }
 
@@ -26,7 +26,7 @@ pub fn path() -> &'static Path {
 /// # Panics
 /// When the program cannot be built.
 pub fn sendlog() -> PathBuf {
-    build(&["--package", "sendlog-client", "--bin", "sendlog"]).join("sendlog")
+    built().join("sendlog")
 }
 
 /// The path of the broker that does not sync, for the crash rig to find out.
@@ -34,7 +34,7 @@ pub fn sendlog() -> PathBuf {
 /// # Panics
 /// When the program cannot be built.
 pub fn lying() -> PathBuf {
-    build(&["--package", "sendlog-tests", "--bin", "lying-broker"]).join("lying-broker")
+    built().join("lying-broker")
 }
 
 /// The path of the client library's example that uses all of it.
@@ -42,7 +42,7 @@ pub fn lying() -> PathBuf {
 /// # Panics
 /// When the program cannot be built.
 pub fn tour() -> PathBuf {
-    build(&["--package", "sendlog-client", "--example", "tour"]).join("examples/tour")
+    built().join("examples/tour")
 }
 
 /// The folder that cargo builds into, taken from the place of the running test program.
@@ -54,8 +54,10 @@ pub fn target_dir() -> PathBuf {
     profile_dir.parent().expect("the profile's folder is in the target folder").to_path_buf()
 }
 
-/// Builds what `selection` says; returns the folder of the profile.
-fn build(selection: &[&str]) -> PathBuf {
+/// Builds all programs; returns the folder of the profile.
+///
+/// Together, and of the whole workspace: with the features that the tests' own build has, so that nothing is compiled again.
+fn built() -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -63,18 +65,13 @@ fn build(selection: &[&str]) -> PathBuf {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", profile])
-        .args(selection)
-        .arg("--target-dir")
+        .args(["build", "--quiet", "--profile", profile, "--workspace", "--target-dir"])
         .arg(target_dir())
+        .args(["--bin", "broker", "--bin", "sendlog", "--bin", "lying-broker", "--example", "tour"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
         .expect("cargo is there, it runs the tests");
-    assert!(
-        built.status.success(),
-        "{selection:?} does not build:\n{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
+    assert!(built.status.success(), "the programs do not build:\n{}", String::from_utf8_lossy(&built.stderr));
     profile_dir
 }
 
