@@ -59,9 +59,10 @@ pub fn of_coordinator(error: &CoordinatorError) -> ErrorCode {
         CoordinatorError::TooManyGroups { .. } => ErrorCode::PolicyViolation,
         CoordinatorError::TooLarge { .. } => ErrorCode::InvalidCommitOffsetSize,
         CoordinatorError::Encode(_) => ErrorCode::UnknownServerError,
-        CoordinatorError::Append(_) | CoordinatorError::Topic(_) | CoordinatorError::Stopping => {
-            ErrorCode::CoordinatorNotAvailable
-        }
+        CoordinatorError::Append(_)
+        | CoordinatorError::Behind { .. }
+        | CoordinatorError::Topic(_)
+        | CoordinatorError::Stopping => ErrorCode::CoordinatorNotAvailable,
     }
 }
 

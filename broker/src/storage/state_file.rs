@@ -125,6 +125,11 @@ fn write_and_rename<T: Serialize>(
 ) -> Result<(), StateFileError> {
     let damaged = |reason| StateFileError::Damaged { path: path.to_path_buf(), reason };
     let bytes = encode(kind, value).map_err(damaged)?;
+    if FILE_BYTES_MAX < bytes.len() as u64 {
+        // As good as a full disk: nothing was written, and less can be.
+        let source = io::Error::new(io::ErrorKind::StorageFull, "more than a state file may have");
+        return Err(StateFileError::io(path, "write")(source));
+    }
     let temporary = path.with_added_extension("tmp");
     let file = fs.open(&temporary, OpenMode::Replace).map_err(StateFileError::io(&temporary, "create"))?;
     write_all_at(&*file, &mut [IoSlice::new(&bytes)], 0).map_err(StateFileError::io(&temporary, "write"))?;

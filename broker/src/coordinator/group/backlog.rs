@@ -30,6 +30,14 @@ impl Backlog {
         }
     }
 
+    /// Memory that it takes, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let size = |(key, value): (&bytes::Bytes, &Option<bytes::Bytes>)| {
+            key.len() + value.as_ref().map_or(0, bytes::Bytes::len)
+        };
+        self.by_key.iter().map(size).sum()
+    }
+
     /// All of it, to be appended.
     pub(super) fn take(&mut self) -> Vec<EncodedRecord> {
         let by_key = std::mem::take(&mut self.by_key);

@@ -103,7 +103,8 @@ impl GroupCoordinator {
         let opened = self.opened(group_id, meet).await?;
         let partition = opened.partition_of(group_id)?;
         let (result, waiting) = self.with_slot(group_id, meet, |slot, state| {
-            self.happen(slot, state, partition, |group, env, fx| event(group, env, fx))
+            self.catch_up(slot, state, partition)?;
+            Ok(self.happen(slot, state, partition, event))
         })?;
         settled(waiting?).await?;
         Ok(result)
@@ -123,6 +124,7 @@ impl GroupCoordinator {
         let partition = opened.partition_of(group_id)?;
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
         let (reply, waiting, parked) = self.with_slot(group_id, meet, |slot, state| {
+            self.catch_up(slot, state, partition)?;
             let parked = state.park(ticket);
             let (reply, waiting) = self.happen(slot, state, partition, |group, env, fx| {
                 let reply = event(group, ticket, env, fx);
@@ -133,7 +135,7 @@ impl GroupCoordinator {
                 state.unpark(ticket);
                 self.tidy(slot, state);
             }
-            (reply, waiting, parked)
+            Ok((reply, waiting, parked))
         })?;
         if let Some(reply) = reply {
             settled(waiting?).await?;
@@ -288,7 +290,7 @@ impl GroupCoordinator {
         &self,
         group_id: &str,
         meet: Meet,
-        enter: impl FnOnce(&Arc<Slot>, &mut SlotState) -> R,
+        enter: impl FnOnce(&Arc<Slot>, &mut SlotState) -> Result<R, CoordinatorError>,
     ) -> Result<R, CoordinatorError> {
         loop {
             let slot = self.slot(group_id, meet)?;
@@ -300,7 +302,7 @@ impl GroupCoordinator {
             if meet == Meet::Existing && state.group.is_vacant() {
                 return Err(CoordinatorError::UnknownGroup);
             }
-            return Ok(enter(&slot, &mut state));
+            return enter(&slot, &mut state);
         }
     }
 
@@ -351,6 +353,23 @@ impl GroupCoordinator {
         self.arm(state, now.steady_ms);
         self.tidy(slot, state);
         (result, waiting)
+    }
+
+    /// Lets no more happen to a group of which the log lacks as much as its members may take: first that is tried again.
+    fn catch_up(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        state: &mut SlotState,
+        partition: &Arc<Partition>,
+    ) -> Result<(), CoordinatorError> {
+        let bytes = state.lacking_bytes;
+        if bytes <= self.parts.config.groups.classic.members_bytes_max {
+            return Ok(());
+        }
+        let (_, waiting) = self.happen(slot, state, partition, |_, _, _| ());
+        // Nobody waits for the answer.
+        drop(waiting);
+        Err(CoordinatorError::Behind { bytes })
     }
 
     /// Says that a change is not stored, once in a while: a full disk refuses all of them.
@@ -517,6 +536,33 @@ mod tests {
         slot.lock().armed_ms = Some(5);
         groups.wake(&Due { deadline_ms: 5, group_id: "g".into() });
         assert_eq!(slot.lock().armed_ms, None);
+        drop(groups);
+        threads.finish();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_does_not_have_a_group_grow_for_ever() {
+        let fixture = Fixture::new();
+        let (full, threads) = fixture.full_appender();
+        let groups = groups(&fixture, &full);
+        let limit = fixture.context.config.groups.classic.members_bytes_max;
+        let mut happened = 0;
+        let refused = loop {
+            let event = |_: &mut Group, _: &Env<'_>, fx: &mut Effects| {
+                happened += 1;
+                // A name that no record had before.
+                let key = GroupMetadataKey { group: format!("{happened:030000}") };
+                fx.append(GroupRecord::GroupMetadata(key, None));
+            };
+            let error = groups.run("g", Meet::Create, event).await.unwrap_err();
+            if !matches!(error, CoordinatorError::Append(AppendError::Full(_))) {
+                break error;
+            }
+        };
+        assert!(matches!(refused, CoordinatorError::Behind { bytes } if limit < bytes), "{refused}");
+        assert_eq!(happened, limit / 30_000 + 1);
+        let again = groups.run("g", Meet::Create, |_, _, _| panic!("it does not happen")).await;
+        assert!(matches!(again, Err(CoordinatorError::Behind { .. })));
         drop(groups);
         threads.finish();
     }

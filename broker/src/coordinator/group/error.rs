@@ -36,6 +36,12 @@ pub enum CoordinatorError {
         /// Bytes that it may have.
         limit: usize,
     },
+    /// Too much of what earlier events changed could not be stored; the event did not happen.
+    #[error("{bytes} bytes of earlier changes of the group are not stored yet")]
+    Behind {
+        /// Bytes that the log lacks.
+        bytes: usize,
+    },
     /// What the event changed cannot be written as a record.
     #[error("a record cannot be written: {0}")]
     Encode(#[from] EncodeError),

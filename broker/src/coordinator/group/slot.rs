@@ -47,6 +47,8 @@ pub(super) struct SlotState {
     /// A task awaits what is in flight.
     is_awaited: bool,
     backlog: Backlog,
+    /// What the backlog took when an append was last settled: it counts while it is on its way.
+    pub(super) lacking_bytes: usize,
     tickets: HashMap<Ticket, oneshot::Sender<Reply>>,
     /// The earliest deadline that the timers know of.
     pub(super) armed_ms: Option<i64>,
@@ -81,6 +83,7 @@ impl Slot {
             in_flight: VecDeque::new(),
             is_awaited: false,
             backlog: Backlog::default(),
+            lacking_bytes: 0,
             tickets: HashMap::new(),
             armed_ms: None,
             is_removed: false,
@@ -209,6 +212,7 @@ impl SlotState {
                 self.refuse(oldest.replies, NOT_AVAILABLE);
             }
         }
+        self.lacking_bytes = self.backlog.bytes();
         for waiter in oldest.waiters {
             // One who left does not want to know.
             let _ = waiter.send(result.clone().map_err(CoordinatorError::Append));
