@@ -1,8 +1,14 @@
-//! Groups: 1,000 that commit offsets at once, and the rebalance of one with 100 members, classic and of the consumer protocol.
+//! Groups: 1,000 that commit offsets at once, the rebalance of one with 100 members, classic and of the consumer protocol, and how
+//! long after kill -9 the broker knows all of them again.
 
 use std::io;
 use std::thread::{self, Scope, ScopedJoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use sendlog_protocol::messages::ListGroupsRequest;
+use sendlog_tests::Kafka;
+
+use crate::admin::Admin;
 
 use crate::bench::{Bench, OWN};
 use crate::connection::Endpoint;
@@ -11,7 +17,7 @@ use crate::load::board::Board;
 use crate::load::classic_member::ClassicMember;
 use crate::load::commits::Commits;
 use crate::load::consumer_members::ConsumerMembers;
-use crate::meter::{Worker, measure};
+use crate::meter::{Measured, Worker, measure};
 use crate::process::read_cpu_seconds;
 use crate::report::{Bound, Case};
 
@@ -27,6 +33,11 @@ const FORM_MS: &str = "100 join: ms";
 const FORM_CPU: &str = "CPU ms";
 const ADD_MS: &str = "one more: ms";
 const ADD_CPU: &str = "CPU ms ";
+const READY_MS: &str = "ready ms";
+const KNOWN_MS: &str = "all known ms";
+const COMMITTED: &str = "commits in the log";
+/// A broker that forgets groups is not fast.
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
     let contenders = Contender::brokers(bench)?;
@@ -53,19 +64,16 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Case>> {
             case.note_ratio(&format!("{metric}, over {other}'s"), &case.ratio(OWN, other, metric));
         }
     }
-    Ok(vec![commits, classic, consumer])
+    let mut cases = vec![commits, classic, consumer];
+    if bench.starts_brokers() {
+        cases.push(restarts(bench)?);
+    }
+    Ok(cases)
 }
 
 fn commit(bench: &Bench, case: &mut Case, contender: &Contender) -> io::Result<()> {
     let session = contender.begin(bench, 1)?;
-    let (endpoint, topic) = (&session.endpoint, session.topic.as_str());
-    Commits { endpoint, topic, groups: 0..GROUPS }.prepare()?;
-    let worker = |first: usize| -> Worker<'_> {
-        let commits = Commits { endpoint, topic, groups: first..(first + GROUPS_PER_THREAD).min(GROUPS) };
-        Box::new(move |meter| commits.run(meter))
-    };
-    let workers = (0..GROUPS).step_by(GROUPS_PER_THREAD).map(worker).collect();
-    let measured = measure(workers, endpoint.pid, bench.read_window(), None)?;
+    let measured = commit_all(bench, &session.endpoint, &session.topic)?;
     let name = &contender.name;
     case.add(name, COMMITS, measured.operations_per_second());
     case.add(name, P50, measured.latency_ms(0.5));
@@ -73,6 +81,55 @@ fn commit(bench: &Bench, case: &mut Case, contender: &Contender) -> io::Result<(
     let per_commit = |cpu_seconds: f64| cpu_seconds * 1e6 / measured.operations as f64;
     case.add_known(name, CPU_PER_COMMIT, measured.cpu_seconds.map(per_commit));
     session.end()
+}
+
+fn commit_all(bench: &Bench, endpoint: &Endpoint, topic: &str) -> io::Result<Measured> {
+    Commits { endpoint, topic, groups: 0..GROUPS }.prepare()?;
+    let worker = |first: usize| -> Worker<'_> {
+        let commits = Commits { endpoint, topic, groups: first..(first + GROUPS_PER_THREAD).min(GROUPS) };
+        Box::new(move |meter| commits.run(meter))
+    };
+    let workers = (0..GROUPS).step_by(GROUPS_PER_THREAD).map(worker).collect();
+    measure(workers, endpoint.pid, bench.read_window(), None)
+}
+
+fn restarts(bench: &Bench) -> io::Result<Case> {
+    let mut case = Case::new(format!("{GROUPS} groups after kill -9, all their commits in the log"));
+    for _ in 0..bench.options.runs {
+        restart(bench, &mut case)?;
+    }
+    Ok(case)
+}
+
+/// Commits are not compacted, so that there is something to read.
+fn restart(bench: &Bench, case: &mut Case) -> io::Result<()> {
+    let (data, topic) = (bench.new_folder()?, bench.new_topic());
+    let settings = ["--set", "log.cleaner.enable=false"];
+    let server = bench.start_broker(&data, &settings)?;
+    Admin::connect(&server.endpoint)?.create_topic(&topic, 1)?;
+    let committed = commit_all(bench, &server.endpoint, &topic)?.operations;
+    server.kill()?;
+    let started = Instant::now();
+    let server = bench.start_broker(&data, &settings)?;
+    let ready = server.wait_ready()?;
+    let mut kafka = Kafka::open(server.endpoint.address);
+    loop {
+        let answer = kafka.call(4, &ListGroupsRequest::default())?;
+        if answer.error_code == 0 && GROUPS <= answer.groups.len() {
+            break;
+        }
+        if KNOWN_TIMEOUT < started.elapsed() {
+            return Err(io::Error::other(format!(
+                "{} groups are known after the restart",
+                answer.groups.len()
+            )));
+        }
+    }
+    case.add(OWN, KNOWN_MS, started.elapsed().as_secs_f64() * 1e3);
+    case.add(OWN, READY_MS, ready.as_secs_f64() * 1e3);
+    case.add(OWN, COMMITTED, committed as f64);
+    server.stop()?;
+    std::fs::remove_dir_all(&data)
 }
 
 /// What a phase took.
