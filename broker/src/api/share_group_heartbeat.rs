@@ -42,7 +42,7 @@ pub(super) async fn handle(
     let member_id = request.member_id.clone();
     let heartbeat_interval_ms = context.catalog.live().group(&request.group_id).share_heartbeat_interval_ms;
     let answer = report(context, caller, request).await;
-    context.shares.release_left();
+    context.shares.release_silent();
     match answer {
         Ok(answer) => ShareGroupHeartbeatResponse {
             member_id: Some(member_id),

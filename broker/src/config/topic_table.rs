@@ -135,7 +135,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         "false",
         "",
         &[],
-        Support::DefaultOnly("sendlog has no share groups yet"),
+        Support::DefaultOnly("sendlog has no dead-letter queues yet"),
         "Whether share groups may use the topic as a dead-letter queue.",
     ),
     row(

@@ -65,7 +65,7 @@ pub struct GroupCoordinator {
     timers: Timers,
     tickets: AtomicU64,
     /// Members of share groups, with their groups, that nobody has been told of.
-    share_members_left: Mutex<Vec<(Arc<str>, Arc<str>)>>,
+    silent_share_members: Mutex<Vec<(Arc<str>, Arc<str>)>>,
     /// About the memory of all durable offsets.
     offsets_bytes: AtomicU64,
     /// When it was last said that a change is not stored, by the steady clock.
@@ -84,7 +84,7 @@ impl GroupCoordinator {
             slots: Mutex::default(),
             timers: Timers::default(),
             tickets: AtomicU64::new(0),
-            share_members_left: Mutex::default(),
+            silent_share_members: Mutex::default(),
             offsets_bytes: AtomicU64::new(0),
             complained_ms: AtomicI64::new(0),
         }
@@ -206,9 +206,9 @@ impl GroupCoordinator {
         }
     }
 
-    /// Groups and members of share groups that left since this was last asked: what they have of the records is to go back.
-    pub fn take_share_members_left(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        std::mem::take(&mut *self.lock_left())
+    /// Groups and members of share groups that fell silent since this was last asked: what they have is to go back.
+    pub fn take_silent_share_members(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        std::mem::take(&mut *self.lock_silent())
     }
 
     /// Makes the topic of the groups, if it is not there.
@@ -337,10 +337,10 @@ impl GroupCoordinator {
         let env = Env { now, config: &live.config, group: &group, topics: &topics, fresh_id: Uuid::new_v4() };
         let mut effects = Effects::default();
         let result = event(&mut state.group, &env, &mut effects);
-        if !effects.share_members_left.is_empty() {
-            let left = std::mem::take(&mut effects.share_members_left);
+        if !effects.silent_share_members.is_empty() {
+            let left = std::mem::take(&mut effects.silent_share_members);
             let group_id = state.group.id();
-            self.lock_left().extend(left.into_iter().map(|member_id| (Arc::clone(group_id), member_id)));
+            self.lock_silent().extend(left.into_iter().map(|member_id| (Arc::clone(group_id), member_id)));
         }
         let to = Destination { appender: &self.parts.appender, partition, now_ms: now.wall_ms };
         let waiting = state.store(effects, to);
@@ -468,8 +468,8 @@ impl GroupCoordinator {
         self.lock_slots().values().cloned().collect()
     }
 
-    fn lock_left(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<str>)>> {
-        self.share_members_left.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_silent(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<str>)>> {
+        self.silent_share_members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Slot>>> {

@@ -27,8 +27,8 @@ pub struct Effects {
     pub records: Vec<GroupRecord>,
     /// Answers to parked requests.
     pub replies: Vec<(Ticket, Reply)>,
-    /// Members of a share group that are gone: what they have of its records goes to others.
-    pub share_members_left: Vec<Arc<str>>,
+    /// Members of a share group that were silent for too long: what they have of its records goes to others.
+    pub silent_share_members: Vec<Arc<str>>,
     /// Committed offsets to store or to forget, in the same batch. They count when that is durable, and not at all if it is
     /// refused.
     pub offsets: Vec<OffsetChange>,

@@ -221,9 +221,9 @@ impl ShareCoordinator {
         }
     }
 
-    /// Ends the sessions of members that left their group.
-    pub fn release_left(&self) {
-        for (group_id, member_id) in self.parts.groups.take_share_members_left() {
+    /// Ends the sessions of members that were silent for too long.
+    pub fn release_silent(&self) {
+        for (group_id, member_id) in self.parts.groups.take_silent_share_members() {
             self.close_session(&SessionKey { group_id, member_id });
         }
     }
@@ -290,7 +290,7 @@ impl ShareCoordinator {
                 () = self.parts.stop.stopped() => return,
                 () = tokio::time::sleep(EXPIRY_INTERVAL) => {}
             }
-            self.release_left();
+            self.release_silent();
             for slot in self.topic.shards().iter().flat_map(|shard| shard.slots()) {
                 let limits = self.limits(&slot.key().group_id);
                 self.expire(&slot, &limits);

@@ -89,13 +89,14 @@ impl ShareGroup {
         self.members.values().map(|member| member.session_until_ms).min()
     }
 
-    /// Gives up members that have not reported for too long.
+    /// Gives up members that have not reported for too long. What they have goes back.
     pub fn on_deadline(&mut self, env: &Env<'_>, fx: &mut Effects) {
         let due = self.members.iter().filter(|(_, member)| member.session_until_ms <= env.now.steady_ms);
         let due: Vec<Arc<str>> = due.map(|(id, _)| Arc::clone(id)).collect();
         for member_id in due {
             tracing::info!(group = %self.id, member = %member_id, "a member of a share group was silent for too long");
             self.remove(&member_id, env.topics, fx);
+            fx.silent_share_members.push(member_id);
         }
     }
 
@@ -123,13 +124,13 @@ impl ShareGroup {
         self.members.values().any(|member| member.topics.contains(topic))
     }
 
-    /// Takes a member out; whoever has its records must learn of it.
+    /// Takes a member out. Its share session is another matter: one that leaves may still acknowledge what it has, and its
+    /// session ends by its final epoch or with its connection.
     fn remove(&mut self, member_id: &Arc<str>, topics: &TopicsImage, fx: &mut Effects) {
         self.members.remove(member_id);
         self.target.remove(member_id);
         self.append_member_tombstones(member_id, fx);
         self.bump(topics, fx);
-        fx.share_members_left.push(Arc::clone(member_id));
     }
 
     /// A new epoch: the next heartbeat makes a new assignment.
