@@ -138,7 +138,7 @@ fn more_keys_than_memory_take_more_than_one_pass() {
     let mut passes = 0;
     while real.life.cleaned_to != Some(end) {
         let before = real.life.cleaned_to.unwrap_or(0);
-        let compacted = real.life.compact_with(0).unwrap();
+        let compacted = real.life.compact_with(0, &AtOnce).unwrap();
         assert!(before < compacted.cleaned_to && compacted.keys < 1100, "{compacted:?}");
         passes += 1;
     }
