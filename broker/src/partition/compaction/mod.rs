@@ -14,6 +14,7 @@ use crate::storage::compaction::key_pass::KeyPass;
 use crate::storage::compaction::replacement::Replacing;
 use crate::storage::compaction::rewrite::{Cleaned, Rewriting, cleaned_path};
 use crate::storage::error::{ReadError, StorageError};
+use crate::storage::file_names;
 use crate::storage::files::{OpenMode, StoredFile};
 use crate::storage::scrub::Pace;
 use crate::storage::segment::Segment;
@@ -75,7 +76,10 @@ impl Partition {
             return Ok(None);
         }
         let limit = self.compaction_limit();
-        self.reader.view().cleanable(cleaned_to, limit, &self.compaction_policy(), now_ms).map(Some)
+        match self.reader.view().cleanable(cleaned_to, limit, &self.compaction_policy(), now_ms) {
+            Err(error) if self.is_of_the_past(&error) => Ok(None),
+            cleanable => cleanable.map(Some),
+        }
     }
 
     /// How the topic is compacted.
@@ -102,12 +106,26 @@ impl Partition {
         high_watermark.segment_base.min(self.offsets.view().last_stable)
     }
 
+    /// Whether what could not be read is no longer part of the log: retention, DeleteRecords or the topic's deletion took it.
+    fn is_of_the_past(&self, error: &ReadError) -> bool {
+        let view = self.reader.view();
+        let is_gone = |path: &Path| view.segment_at(&path.with_extension(file_names::LOG)).is_none();
+        self.is_deleted() || error.path().is_some_and(is_gone)
+    }
+
     /// Compacts what [`Partition::cleanable`] tells of, as far as a saved checkpoint lies behind it: recovery reads nothing
     /// there, and takes nothing from the commit journal for it. Reads, writes, and waits for the disk.
     ///
     /// # Errors
     /// [`CompactionError`].
     pub fn compact(&self, task: &CompactionTask<'_>) -> Result<Compacted, CompactionError> {
+        match self.compact_segments(task) {
+            Err(CompactionError::Read(error)) if self.is_of_the_past(&error) => Err(CompactionError::Gone),
+            compacted => compacted,
+        }
+    }
+
+    fn compact_segments(&self, task: &CompactionTask<'_>) -> Result<Compacted, CompactionError> {
         let policy = self.compaction_policy();
         let view = self.reader.view();
         let limit = self.compaction_limit().min(self.checkpointed.load(Ordering::Acquire));

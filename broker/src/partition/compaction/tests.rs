@@ -2,6 +2,7 @@
 
 mod crashes;
 mod failing_files;
+mod meanwhile;
 mod rules;
 
 use std::collections::HashMap;
