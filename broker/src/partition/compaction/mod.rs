@@ -137,6 +137,7 @@ impl Partition {
         let segments = view.segments().get(..count).unwrap_or_default();
         let next_bases = segments.iter().skip(1).map(|next| next.base_offset());
         let clean = next_bases.take_while(|next| *next <= cleanable.first_dirty).count();
+        self.look_for_room(&segments[clean..], task.free_bytes_min)?;
         let dirty = KeyPass {
             segments: &segments[clean..],
             start: cleanable.first_dirty,
@@ -210,17 +211,26 @@ impl Partition {
         if self.is_deleted() {
             return Err(CompactionError::Gone);
         }
-        let error = |op| {
-            move |source| {
-                let error = StorageError::io(path, op, source);
-                if error.is_full() { CompactionError::Full(error) } else { CompactionError::Failed(error) }
-            }
-        };
-        let folder = path.parent().unwrap_or(path);
-        if self.store.fs().free_bytes(folder).map_err(error("look for room for"))? < bytes {
-            return Err(error("create")(std::io::ErrorKind::StorageFull.into()));
+        self.check_room(path, bytes)?;
+        self.store.fs().open(path, OpenMode::Replace).map_err(cannot(path, "create"))
+    }
+
+    /// One of the dirty segments at least is written anew: without room for it, all would be read in vain, in every round.
+    fn look_for_room(&self, dirty: &[Arc<Segment>], free_bytes_min: u64) -> Result<(), CompactionError> {
+        let Some(least) = dirty.iter().min_by_key(|segment| segment.size()) else { return Ok(()) };
+        let _rearranging = self.lock_rearranging();
+        if self.is_deleted() {
+            return Err(CompactionError::Gone);
         }
-        self.store.fs().open(path, OpenMode::Replace).map_err(error("create"))
+        self.check_room(least.path(), least.size().saturating_add(free_bytes_min))
+    }
+
+    /// Whether the disk has room for so many bytes at that path, whose folder must exist.
+    fn check_room(&self, path: &Path, bytes: u64) -> Result<(), CompactionError> {
+        let folder = path.parent().unwrap_or(path);
+        let free = self.store.fs().free_bytes(folder).map_err(cannot(path, "look for room for"))?;
+        let is_room = bytes <= free;
+        is_room.then_some(()).ok_or_else(|| cannot(path, "create")(std::io::ErrorKind::StorageFull.into()))
     }
 
     fn discard_cleaned(&self, group: &Group) {
@@ -263,6 +273,10 @@ impl Partition {
         };
         writer.producers.entries().map(|(id, entry)| (id, last(entry))).collect()
     }
+}
+
+fn cannot(path: &Path, op: &'static str) -> impl Fn(std::io::Error) -> CompactionError {
+    move |source| CompactionError::write(StorageError::io(path, op, source))
 }
 
 #[cfg(test)]

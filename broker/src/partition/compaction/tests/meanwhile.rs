@@ -61,3 +61,14 @@ fn a_topic_that_is_deleted_while_it_is_compacted_is_no_failure() {
     let compacted = life.compact_with(1 << 20, &Meanwhile { reads: Cell::new(0), deed: &delete });
     assert!(matches!(compacted, Err(CompactionError::Gone)), "{compacted:?}");
 }
+
+#[test]
+fn nothing_is_read_while_there_is_no_room_to_write() {
+    let root = tempfile::tempdir().unwrap();
+    let mut life = filled(&root);
+    life.free_bytes_min = u64::MAX;
+    let pace = Meanwhile { reads: Cell::new(0), deed: &|| {} };
+    let compacted = life.compact_with(1 << 20, &pace);
+    assert!(matches!(compacted, Err(CompactionError::Full(_))), "{compacted:?}");
+    assert_eq!(pace.reads.get(), 0);
+}
