@@ -9,7 +9,7 @@ use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::header_walk::Located;
 use crate::storage::holes::Quarantined;
 use crate::storage::offset_index::OffsetEntry;
-use crate::storage::quarantine::is_placeholder;
+use crate::storage::quarantine::is_marked;
 use crate::storage::segment::Segment;
 
 use sendlog_protocol::records::BatchHeader;
@@ -264,7 +264,7 @@ impl LogView {
         io: IoMode,
     ) -> Result<(&'a Arc<Segment>, Located), ReadError> {
         let mut next = found;
-        while next.1.header.record_count == 0 && !is_placeholder(&next.1.header) {
+        while next.1.header.record_count == 0 && !is_marked(&next.1.header) {
             match self.find(next.1.header.next_offset(), bound, io) {
                 Ok(Some(later)) => next = later,
                 Ok(None) | Err(ReadError::Quarantined { .. }) => return Ok(found),

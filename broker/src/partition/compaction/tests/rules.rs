@@ -325,3 +325,24 @@ fn the_log_start_and_a_compaction_do_not_meet() {
     assert_eq!(real.life.partition.offsets().log_start, 20);
     assert_eq!(real.life.batches(), wanted);
 }
+
+fn timeless(keys: &str) -> ProducedBatch {
+    let mut builder = BatchBuilder::new();
+    for key in keys.bytes() {
+        let new = NewRecord { timestamp: -1, key: Some(&[key]), value: Some(&[b'x'; 80]), headers: &[] };
+        builder.add(&new).unwrap();
+    }
+    let bytes = builder.build(Compression::None, ProducerStamp::NONE).unwrap();
+    ProducedBatch { header: BatchHeader::read(&bytes).unwrap(), bytes }
+}
+
+#[test]
+fn what_is_read_has_records_if_there_are_any_and_if_they_had_no_time() {
+    let mut real = real(&[]);
+    ["abcabcabc"; 4].iter().for_each(|keys| real.life.append_batch(&timeless(keys)).unwrap());
+    real.fill(&["abczzzzzz", "zzz"]);
+    real.life.compact().unwrap();
+    assert!(real.life.segments().iter().any(|(_, size)| *size == 61), "some have nothing but an empty batch");
+    let batch = real.life.batch_at(0).unwrap();
+    assert_eq!(entries(&batch).first(), real.life.read().first());
+}
