@@ -346,3 +346,15 @@ fn what_is_read_has_records_if_there_are_any_and_if_they_had_no_time() {
     let batch = real.life.batch_at(0).unwrap();
     assert_eq!(entries(&batch).first(), real.life.read().first());
 }
+
+#[test]
+fn records_without_a_time_wait_from_when_they_came() {
+    let mut real = real(&["log.cleaner.min.compaction.lag.ms=5000"]);
+    real.life.append_batch(&timeless("abc")).unwrap();
+    real.life.now_ms = 20_000;
+    real.life.append_batch(&timeless("abc")).unwrap();
+    real.life.append_batch(&timeless("abcabcabc")).unwrap();
+    let next = real.life.segments()[1].0;
+    let end_at = |now_ms| real.life.partition.cleanable(None, now_ms).unwrap().unwrap().end;
+    assert_eq!((next, end_at(24_999), end_at(25_000)), (6, 0, 6));
+}
