@@ -31,7 +31,7 @@ pub struct Rules<'a> {
     pub end: i64,
     /// The time, ms since 1970.
     pub now_ms: i64,
-    /// Until when a tombstone stays that has no horizon yet, ms since 1970.
+    /// Until when a tombstone stays that has no horizon yet, or a later one, ms since 1970.
     pub horizon_ms: i64,
     /// Most that a batch is decompressed to.
     pub decompressed_max: usize,

@@ -358,3 +358,22 @@ fn records_without_a_time_wait_from_when_they_came() {
     let end_at = |now_ms| real.life.partition.cleanable(None, now_ms).unwrap().unwrap().end;
     assert_eq!((next, end_at(24_999), end_at(25_000)), (6, 0, 6));
 }
+
+#[test]
+fn a_clock_that_was_ahead_keeps_no_tombstone_for_ever() {
+    let mut real = real(&[]);
+    real.fill(&["abcabcabc", "abcabcAbc", "bcbcbcbc", "zzzz"]);
+    real.life.clock_jump_ms = 1 << 40;
+    real.life.compact().unwrap();
+    real.life.clock_jump_ms = 0;
+    let mut has_tombstone_at = |now_ms| {
+        real.life.now_ms = now_ms;
+        real.life.cleaned_to = None;
+        real.life.compact().unwrap();
+        real.life.check();
+        real.life.read().iter().any(|entry| entry.key == b'a')
+    };
+    assert!(has_tombstone_at(20_000), "its time begins when the clock is right");
+    assert!(has_tombstone_at(20_000 + DELETE_RETENTION_MS - 1));
+    assert!(!has_tombstone_at(20_000 + DELETE_RETENTION_MS));
+}
