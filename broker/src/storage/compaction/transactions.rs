@@ -22,6 +22,15 @@ struct Pending {
     keys: Vec<(KeyHash, i64)>,
 }
 
+/// A transaction whose records count.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Where it has begun.
+    pub first_offset: i64,
+    /// Its keys.
+    pub keys: Vec<(KeyHash, i64)>,
+}
+
 /// Batches of an aborted transaction: those of a producer between two offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Aborted {
@@ -63,21 +72,21 @@ impl PendingKeys {
         self.by_producer.values().map(|pending| pending.first_offset).min()
     }
 
-    /// A transaction has ended: returns its keys if they count, and else notes it in `aborted`.
+    /// A transaction has ended: returns it if its records count, and else notes it in `aborted`.
     pub fn end(
         &mut self,
         header: &BatchHeader,
         marker: Option<Marker>,
         aborted: &mut AbortedTransactions,
-    ) -> Vec<(KeyHash, i64)> {
-        let Some(pending) = self.by_producer.remove(&header.producer_id) else { return Vec::new() };
+    ) -> Option<Committed> {
+        let pending = self.by_producer.remove(&header.producer_id)?;
         self.count -= pending.keys.len();
         if marker == Some(Marker::Abort) {
             let one = Aborted { first_offset: pending.first_offset, marker_offset: header.base_offset };
             aborted.by_producer.entry(header.producer_id).or_default().push(one);
-            return Vec::new();
+            return None;
         }
-        pending.keys
+        Some(Committed { first_offset: pending.first_offset, keys: pending.keys })
     }
 }
 
@@ -141,8 +150,8 @@ mod tests {
         pending.add(1, key, 12);
         assert_eq!((pending.count(), pending.first_offset()), (3, Some(10)));
         let committed = pending.end(&header(1, 13, 0x30), Some(Marker::Commit), &mut aborted);
-        assert_eq!(committed, [(key, 10), (key, 12)]);
-        assert!(pending.end(&header(2, 14, 0x30), Some(Marker::Abort), &mut aborted).is_empty());
+        assert_eq!(committed, Some(Committed { first_offset: 10, keys: vec![(key, 10), (key, 12)] }));
+        assert_eq!(pending.end(&header(2, 14, 0x30), Some(Marker::Abort), &mut aborted), None);
         assert_eq!((pending.count(), pending.first_offset()), (0, None));
         assert!(aborted.contains(&header(2, 11, 0x10)) && !aborted.contains(&header(2, 15, 0x10)));
         assert!(!aborted.contains(&header(1, 11, 0x10)) && !aborted.contains(&header(2, 11, 0)));
