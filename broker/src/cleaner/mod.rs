@@ -104,7 +104,8 @@ impl Cleaner {
             if self.uncleanable.contains(&log) || self.postponed.contains(&log) {
                 continue;
             }
-            let cleanable = match partition.cleanable(self.progress.get(log), now_ms) {
+            let cleaned_to = self.progress.get(log, || partition.is_damaged());
+            let cleanable = match partition.cleanable(cleaned_to, now_ms) {
                 Ok(Some(cleanable)) => cleanable,
                 Ok(None) => continue,
                 Err(error) if error.is_full() => {
@@ -139,7 +140,7 @@ impl Cleaner {
             throttle: Throttle::new(stop),
         };
         let task = CompactionTask {
-            cleaned_to: self.progress.get(log),
+            cleaned_to: self.progress.get(log, || partition.is_damaged()),
             now_ms: self.parts.retention_clock.now_ms(),
             wall_ms: self.parts.clock.now_ms(),
             key_bytes_max: config.cleaner.dedupe_buffer_bytes,
@@ -151,7 +152,7 @@ impl Cleaner {
         match partition.compact(&task) {
             Ok(compacted) => {
                 tell(partition, cleanable, &compacted, started.elapsed());
-                self.save_progress(log, compacted.cleaned_to);
+                self.save_progress(log, task.cleaned_to, &compacted);
                 Next::GoOn
             }
             Err(error) => self.fail(partition, error),
@@ -166,9 +167,9 @@ impl Cleaner {
         saved.is_ok()
     }
 
-    fn save_progress(&mut self, log: (Uuid, i32), cleaned_to: i64) {
+    fn save_progress(&mut self, log: (Uuid, i32), from: Option<i64>, compacted: &Compacted) {
         let existing: HashSet<_> = self.parts.catalog.partitions().map(|partition| key(&partition)).collect();
-        if let Err(error) = self.progress.set(log, cleaned_to, |log| existing.contains(&log)) {
+        if let Err(error) = self.progress.set(log, from, compacted, |log| existing.contains(&log)) {
             tracing::warn!(%error, "how far logs are compacted was not saved: some may be compacted once more");
         }
     }

@@ -62,6 +62,8 @@ pub struct Compacted {
     pub segments_after: usize,
     /// Segments that were left as they are, because a part of them is damaged.
     pub segments_damaged: usize,
+    /// Where the first of them begins.
+    pub damaged_from: Option<i64>,
     /// Batches that nobody could decode.
     pub undecodable: u64,
 }
@@ -80,6 +82,11 @@ impl Partition {
             Err(error) if self.is_of_the_past(&error) => Ok(None),
             cleanable => cleanable.map(Some),
         }
+    }
+
+    /// Whether a part of it cannot be read, as far as that is known.
+    pub fn is_damaged(&self) -> bool {
+        self.reader.view().segments().iter().any(|segment| segment.is_damaged())
     }
 
     /// How the topic is compacted.
@@ -172,6 +179,7 @@ impl Partition {
             keys: dirty.keys.len() as u64,
             bytes_read: dirty.bytes_read,
             segments_damaged: segments.len() - groups.iter().map(|group| group.segments.len()).sum::<usize>(),
+            damaged_from: first_left_out(segments, &groups),
             ..Compacted::default()
         };
         for group in &groups {
@@ -273,6 +281,13 @@ impl Partition {
         };
         writer.producers.entries().map(|(id, entry)| (id, last(entry))).collect()
     }
+}
+
+/// Base offset of the first segment that is in no group.
+fn first_left_out(segments: &[Arc<Segment>], groups: &[Group]) -> Option<i64> {
+    let mut grouped = groups.iter().flat_map(|group| &group.segments);
+    let is_left_out = |segment: &&Arc<Segment>| grouped.next().is_none_or(|next| !Arc::ptr_eq(next, segment));
+    segments.iter().find(is_left_out).map(|segment| segment.base_offset())
 }
 
 fn cannot(path: &Path, op: &'static str) -> impl Fn(std::io::Error) -> CompactionError {

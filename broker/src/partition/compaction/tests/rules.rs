@@ -377,3 +377,40 @@ fn a_clock_that_was_ahead_keeps_no_tombstone_for_ever() {
     assert!(has_tombstone_at(20_000 + DELETE_RETENTION_MS - 1));
     assert!(!has_tombstone_at(20_000 + DELETE_RETENTION_MS));
 }
+
+#[test]
+fn a_deleted_key_does_not_come_back_when_damage_is_mended() {
+    let mut real = real(&[]);
+    real.fill(&[
+        "abcabcabc",
+        "abcabcabc",
+        "dadadadad",
+        "AbAbAbAbA",
+        "ababbbbbb",
+        "Abbb",
+        "zzzzzzzzz",
+        "zzzz",
+    ]);
+    let damaged = real.root.path().join(format!("t-0/{:020}.log", real.life.segments()[1].0));
+    let right = std::fs::read(&damaged).unwrap();
+    let mut wrong = right.clone();
+    wrong[right.len() - 20] ^= 1;
+    std::fs::write(&damaged, &wrong).unwrap();
+    let verify = |real: &Real| {
+        let sealed = real.life.partition.sealed_segments();
+        let segment = sealed.iter().find(|segment| segment.path() == damaged).unwrap();
+        real.life.partition.verify(segment, &AtOnce).unwrap();
+        real.life.partition.is_damaged()
+    };
+    assert!(verify(&real));
+    let compacted = real.life.compact().unwrap();
+    assert_eq!(compacted.damaged_from, Some(9));
+    std::fs::write(&damaged, &right).unwrap();
+    assert!(!verify(&real));
+    // The tombstone's time is over, and what it deletes is there again.
+    real.life.now_ms += 10 * DELETE_RETENTION_MS;
+    real.life.cleaned_to = compacted.damaged_from;
+    real.life.compact().unwrap();
+    real.life.check();
+    assert!(!real.keys().contains('a'));
+}
