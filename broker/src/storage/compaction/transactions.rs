@@ -94,9 +94,11 @@ impl AbortedTransactions {
     /// Whether a batch, which is no marker, is part of one.
     #[must_use]
     pub fn contains(&self, header: &BatchHeader) -> bool {
-        let is_within = |one: &Aborted| (one.first_offset..one.marker_offset).contains(&header.base_offset);
+        let Some(all) = self.by_producer.get(&header.producer_id) else { return false };
+        // A producer's transactions come one after the other, and there may be many.
+        let at = all.partition_point(|one| one.marker_offset <= header.base_offset);
         header.attributes.is_transactional()
-            && self.by_producer.get(&header.producer_id).is_some_and(|all| all.iter().any(is_within))
+            && all.get(at).is_some_and(|one| one.first_offset <= header.base_offset)
     }
 }
 
@@ -155,6 +157,10 @@ mod tests {
         assert_eq!((pending.count(), pending.first_offset()), (0, None));
         assert!(aborted.contains(&header(2, 11, 0x10)) && !aborted.contains(&header(2, 15, 0x10)));
         assert!(!aborted.contains(&header(1, 11, 0x10)) && !aborted.contains(&header(2, 11, 0)));
+        pending.begin(&header(2, 20, 0x10));
+        pending.end(&header(2, 22, 0x30), Some(Marker::Abort), &mut aborted);
+        let are_aborted = [11, 15, 19, 20, 21, 22].map(|at| aborted.contains(&header(2, at, 0x10)));
+        assert_eq!(are_aborted, [true, false, false, true, true, false]);
     }
 
     #[test]
