@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::partition::{Appender, Compacted, CompactionTask, Partition};
 use crate::retention_clock::RetentionClock;
@@ -40,8 +39,6 @@ pub struct CleanerParts {
     pub checkpointer: Arc<Checkpointer>,
     /// The way to the commit threads, for checkpoints, and to end the broker.
     pub appender: Appender,
-    /// Time of day.
-    pub clock: Arc<dyn Clock>,
     /// The time by which tombstones are old.
     pub retention_clock: Arc<RetentionClock>,
 }
@@ -142,7 +139,7 @@ impl Cleaner {
         let task = CompactionTask {
             cleaned_to: self.progress.get(log, || partition.is_damaged()),
             now_ms: self.parts.retention_clock.now_ms(),
-            wall_ms: self.parts.clock.now_ms(),
+            latest_ms: self.parts.retention_clock.latest_ms(),
             key_bytes_max: config.cleaner.dedupe_buffer_bytes,
             load_factor: config.cleaner.dedupe_load_factor,
             decompressed_max: config.decompressed_batch_bytes_max,

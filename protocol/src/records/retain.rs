@@ -56,8 +56,12 @@ pub fn retain_records(
     if !are_kept.contains(&true) {
         return Ok(Retained::Nothing);
     }
-    // One that lies behind the horizon of today was set by a clock that was ahead, and nothing would go for as long.
-    let is_right = header.delete_horizon_ms().is_some_and(|horizon| horizon <= retention.horizon_ms);
+    // One that lies behind the horizon of today was set by a clock that was ahead, and nothing would go for as long. If that of
+    // today lies before the records themselves, it is today's clock that is behind.
+    let is_behind_records = retention.horizon_ms < header.max_timestamp;
+    let is_right = header
+        .delete_horizon_ms()
+        .is_some_and(|horizon| is_behind_records || horizon <= retention.horizon_ms);
     let needs_horizon = (has_tombstone || retention.is_horizon_forced) && !is_right;
     if !are_kept.contains(&false) && !needs_horizon {
         return Ok(Retained::Unchanged);
@@ -242,6 +246,8 @@ mod tests {
         };
         assert_eq!(check_stored(&earlier).unwrap().delete_horizon_ms(), Some(80_000));
         assert_eq!(read(&earlier), read(&batch));
+        let behind = Retention { horizon_ms: 5_899, ..RETENTION };
+        assert_eq!(retain_records(&kept, &behind, |_| true).unwrap(), Retained::Unchanged);
         let others = retain_records(&batch, &RETENTION, |record| record.has_value).unwrap();
         let Retained::Rewritten(others) = others else { panic!("{others:?}") };
         assert_eq!(check_stored(&others).unwrap().delete_horizon_ms(), None);

@@ -27,8 +27,8 @@ pub struct CompactionTask<'a> {
     pub cleaned_to: Option<i64>,
     /// The time by which records are old, ms since 1970; no jump of the clock has reached it.
     pub now_ms: i64,
-    /// The time of day, ms since 1970: the retention of tombstones begins at the later of the two.
-    pub wall_ms: i64,
+    /// The latest time that it may be, ms since 1970: the retention of tombstones begins then.
+    pub latest_ms: i64,
     /// Memory for keys, bytes.
     pub key_bytes_max: usize,
     /// How full that may become.
@@ -169,7 +169,7 @@ impl Partition {
             keys: &dirty.keys,
             end: dirty.end,
             now_ms: task.now_ms,
-            horizon_ms: task.wall_ms.max(task.now_ms).saturating_add(policy.delete_retention_ms),
+            horizon_ms: task.latest_ms.saturating_add(policy.delete_retention_ms),
             decompressed_max: task.decompressed_max,
             last_batches: &last_batches,
             aborted: &dirty.aborted,

@@ -179,7 +179,7 @@ impl Life {
         let task = CompactionTask {
             cleaned_to: self.cleaned_to,
             now_ms: self.now_ms,
-            wall_ms: self.now_ms + self.clock_jump_ms,
+            latest_ms: self.now_ms + self.clock_jump_ms,
             key_bytes_max,
             load_factor: 0.9,
             decompressed_max: 1 << 20,
