@@ -414,3 +414,22 @@ fn a_deleted_key_does_not_come_back_when_damage_is_mended() {
     real.life.check();
     assert!(!real.keys().contains('a'));
 }
+
+#[test]
+fn many_batches_without_records_are_passed_over_where_there_is_time() {
+    let mut real = real(&["log.segment.bytes=16384"]);
+    for producer_id in 0..90 {
+        let stamp = ProducerStamp { producer_id, producer_epoch: 0, base_sequence: 0 };
+        real.life.append_batch(&build("a", 10_000, Compression::None, stamp)).unwrap();
+    }
+    real.fill(&["abcabcabc"; 6]);
+    real.life.compact().unwrap();
+    let read = |offset, io| {
+        let request = ReadRequest { offset, max_bytes: 1, min_one_batch: true, current_leader_epoch: -1 };
+        real.life.partition.read(&request, io).unwrap().map(|read| read.records.unwrap().len())
+    };
+    let wanted = read(0, IoMode::Blocking);
+    assert!(wanted.is_some_and(|len| 61 < len));
+    assert_eq!(read(0, IoMode::NoWait), None, "not where others wait for it");
+    assert_eq!(read(60, IoMode::NoWait), wanted);
+}
