@@ -433,3 +433,25 @@ fn many_batches_without_records_are_passed_over_where_there_is_time() {
     assert_eq!(read(0, IoMode::NoWait), None, "not where others wait for it");
     assert_eq!(read(60, IoMode::NoWait), wanted);
 }
+
+#[test]
+fn a_segment_file_that_comes_back_has_its_place() {
+    let mut real = real(&[]);
+    real.fill(&["abcabcabc", "dddabcabc", "abcabcfff", "abceeeabc", "zzzz"]);
+    let wanted = real.life.segments();
+    let [lost, kept] = ["log", "kept"]
+        .map(|extension| real.root.path().join(format!("t-0/{:020}", wanted[1].0)).with_extension(extension));
+    std::fs::rename(&lost, &kept).unwrap();
+    let saved = real.life.saved.clone();
+    real.life.restart(real.root.path(), dirty(saved.as_ref())).unwrap();
+    assert_eq!(real.life.segments().len() + 1, wanted.len());
+    for _ in 0..2 {
+        real.life.cleaned_to = None;
+        real.life.compact().unwrap();
+    }
+    assert!(real.life.segments().len() + 1 < wanted.len(), "others become one");
+    std::fs::rename(&kept, &lost).unwrap();
+    real.life.restart(real.root.path(), dirty(saved.as_ref())).unwrap();
+    real.life.check();
+    assert!(real.keys().contains('d') && real.keys().contains('f'));
+}
