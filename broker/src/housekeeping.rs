@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::api::Context;
 use crate::cleaner::Cleaner;
-use crate::partition::RetentionError;
+use crate::partition::{Partition, RetentionError};
 use crate::retention_clock::RetentionClock;
 use crate::scrubber::ScrubParts;
 use crate::stop::Stop;
+use crate::storage::error::StorageError;
 
 /// How often it is looked at, while there are appends, whether a checkpoint is due by bytes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -94,29 +95,39 @@ async fn apply_retention(context: Arc<Context>, clock: Arc<RetentionClock>) {
             let now_ms = clock.now_ms();
             let expiration_ms = job.catalog.live().config.producer_id_expiration_ms;
             let silent_since_ms = now_ms.saturating_sub(expiration_ms);
-            let mut removed = 0;
-            for partition in job.catalog.partitions() {
-                partition.expire_producers(silent_since_ms);
-                let count = match partition.apply_retention(now_ms) {
-                    Err(RetentionError::Failed(error)) => {
-                        job.appender.fail(error);
-                        return Ok(());
-                    }
-                    count => count?,
-                };
-                if 0 < count {
-                    let (topic, index) = (partition.topic(), partition.index());
-                    tracing::info!(%topic, index, segments = count, "segments deleted by retention");
+            let partitions = || job.catalog.partitions();
+            partitions().for_each(|partition| partition.expire_producers(silent_since_ms));
+            match delete_old(partitions(), now_ms) {
+                Ok(0) => Ok(()),
+                Ok(_) => job.checkpointer.write(partitions(), &job.appender),
+                Err(error) => {
+                    job.appender.fail(error);
+                    Ok(())
                 }
-                removed += count;
             }
-            if 0 < removed {
-                job.checkpointer.write(job.catalog.partitions(), &job.appender)?;
-            }
-            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
         })
         .await;
     }
+}
+
+/// Returns how many segments went. A partition that cannot be read keeps its own, and no other's.
+fn delete_old(partitions: impl Iterator<Item = Arc<Partition>>, now_ms: i64) -> Result<usize, StorageError> {
+    let mut removed = 0;
+    for partition in partitions {
+        let (topic, index) = (partition.topic(), partition.index());
+        match partition.apply_retention(now_ms) {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(%topic, index, segments = count, "segments deleted by retention");
+                removed += count;
+            }
+            Err(RetentionError::Read(error)) => {
+                tracing::error!(%topic, index, %error, "retention was not applied");
+            }
+            Err(RetentionError::Failed(error)) => return Err(error),
+        }
+    }
+    Ok(removed)
 }
 
 /// Makes the groups that the log knows, behind the start's back.
@@ -219,5 +230,67 @@ async fn run<E: std::fmt::Display + Send + 'static>(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "{complaint}"),
         Err(error) => tracing::error!(%error, "{complaint}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use sendlog_protocol::records::Compression;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::config::{Args, Config};
+    use crate::partition::{OpenPartition, PartitionEnv};
+    use crate::storage::checkpoint::{PartitionCheckpoint, SealedSegment};
+    use crate::storage::file_names::{LOG, segment_file};
+    use crate::storage::files::RealFs;
+    use crate::storage::leader_epochs::LeaderEpochs;
+    use crate::storage::log::Resume;
+    use crate::storage::store::Store;
+    use crate::storage::summary::SegmentSummary;
+    use crate::storage::testing::batch;
+
+    #[test]
+    fn a_partition_that_cannot_be_read_does_not_keep_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        let mut args = Args::for_data_dir(root.path());
+        args.set = vec!["log.retention.ms=1000".to_owned()];
+        let config = Config::load(&args).unwrap().topic_defaults;
+        let old = batch(0, &[5; 10], 10, Compression::None).bytes;
+        let open = |index| {
+            let env = PartitionEnv {
+                store: Store::new(Arc::new(RealFs), 4),
+                data_dir: root.path().to_owned(),
+                clock: Arc::new(ManualClock::at(0)),
+                producers_max: 1,
+            };
+            let log = PartitionCheckpoint {
+                start_offset: 0,
+                end_offset: 10,
+                active: Some(SegmentSummary::new(10, 0)),
+                sealed: Some(vec![SealedSegment { base_offset: 0, size: old.len() as u64 }]),
+                quarantined: Vec::new(),
+            };
+            let open = OpenPartition {
+                topic: "t".into(),
+                topic_id: Uuid::from_u128(7),
+                index,
+                config: Arc::clone(&config),
+                resume: Resume::Clean(log),
+                producers: Vec::new(),
+                epochs: LeaderEpochs::default(),
+            };
+            Partition::open(&env, open).unwrap().0
+        };
+        // No file, but something that is there.
+        fs::create_dir_all(segment_file(&root.path().join("t-0"), 0, LOG)).unwrap();
+        fs::create_dir(root.path().join("t-1")).unwrap();
+        fs::write(segment_file(&root.path().join("t-1"), 0, LOG), &old).unwrap();
+        let partitions = [open(0), open(1)];
+        assert_eq!(delete_old(partitions.iter().map(Arc::clone), 10_000).unwrap(), 1);
+        assert_eq!(partitions.map(|partition| partition.offsets().log_start), [0, 10]);
     }
 }

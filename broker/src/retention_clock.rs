@@ -47,6 +47,12 @@ struct State {
     saved_at_ms: Option<i64>,
 }
 
+/// What the two clocks say.
+struct Times {
+    wall_ms: i64,
+    believed_ms: i64,
+}
+
 /// What is believed, and what is not yet. As in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
@@ -91,6 +97,18 @@ impl RetentionClock {
     /// The time by which records may be deleted, ms since 1970. To be asked often: what is not seen is not waited for.
     /// May write to the disk.
     pub fn now_ms(&self) -> i64 {
+        let Times { wall_ms, believed_ms } = self.look();
+        wall_ms.min(believed_ms)
+    }
+
+    /// The latest time that it may be: what is to be kept for a while from now on is kept from then. In all else as
+    /// [`RetentionClock::now_ms`].
+    pub fn latest_ms(&self) -> i64 {
+        let Times { wall_ms, believed_ms } = self.look();
+        wall_ms.max(believed_ms)
+    }
+
+    fn look(&self) -> Times {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (wall_ms, uptime_ms) = (self.clock.now_ms(), self.clock.uptime_ms());
         let before = state.line.ahead_ms;
@@ -114,7 +132,7 @@ impl RetentionClock {
                 tracing::warn!(%error, "the clock's state was not saved");
             }
         }
-        wall_ms.min(state.line.believed_ms)
+        Times { wall_ms, believed_ms: state.line.believed_ms }
     }
 
     /// Saves what is believed, at the broker's end.
@@ -227,7 +245,7 @@ mod tests {
         let mut fixture = Fixture::new();
         let clock = fixture.open();
         fixture.clock.set(YEAR_2100_MS);
-        assert_eq!(clock.now_ms(), START_MS);
+        assert_eq!((clock.now_ms(), clock.latest_ms()), (START_MS, YEAR_2100_MS));
         assert_eq!(fixture.run(&clock, 23 * HOUR_MS), START_MS + 23 * HOUR_MS);
         // Set right in time: nothing has happened.
         fixture.clock.set(START_MS + 23 * HOUR_MS);
@@ -267,6 +285,7 @@ mod tests {
         let clock = fixture.open();
         fixture.clock.set(0);
         assert_eq!(clock.now_ms(), 0, "nothing is older than 1970");
+        assert_eq!(clock.latest_ms(), START_MS, "and nothing is kept until then only");
         assert_eq!(fixture.run(&clock, HOUR_MS), HOUR_MS);
         // And set right again: what was known before is not doubted.
         fixture.clock.set(START_MS + HOUR_MS);

@@ -364,7 +364,6 @@ fn cleaner(context: &Context, files: Arc<dyn FileSystem>, retention_clock: &Arc<
         catalog: Arc::clone(&context.catalog),
         checkpointer: Arc::clone(&context.checkpointer),
         appender: context.appender.clone(),
-        clock: Arc::clone(&context.clock),
         retention_clock: Arc::clone(retention_clock),
     })
 }

@@ -99,7 +99,7 @@ fn times_are_found_in_every_codec() {
         assert_eq!(find(TIMESTAMP + 1, 0), Some((1, 5)), "{name}");
         assert_eq!(find(TIMESTAMP + 1, 2), Some((2, 3)), "{name}");
         assert_eq!(find(TIMESTAMP + 6, 0), None, "{name}");
-        let max = max_timestamp_record(bytes, DECOMPRESSED_MAX).expect(name).expect("not empty");
+        let max = max_timestamp_record(bytes, 0, DECOMPRESSED_MAX).expect(name).expect("not empty");
         assert_eq!((max.offset, max.timestamp), (1, TIMESTAMP + 5), "{name}");
     }
 }

@@ -18,7 +18,7 @@ fn exercise(batch: &[u8]) {
     let accepted = validate_produced(batch, &limits());
     let stored = check_stored(batch);
     let _ = first_record_at_or_after(batch, 0, 1, LIMIT);
-    let max = max_timestamp_record(batch, LIMIT);
+    let max = max_timestamp_record(batch, i64::MIN, LIMIT);
     let mut bytes = 0;
     let records = read_records(&Bytes::copy_from_slice(batch), LIMIT).and_then(|records| {
         records

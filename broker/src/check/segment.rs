@@ -261,14 +261,23 @@ impl<'a> SegmentWalk<'a> {
         let BatchHeader { record_count, last_offset_delta, .. } = batch.header;
         let full = i64::from(last_offset_delta) + 1;
         let count = i64::from(record_count);
-        if count == full || self.task.is_sparse && (0..full).contains(&count) {
+        let is_less = (0..full).contains(&count);
+        if count == full || self.task.is_sparse && is_less {
             return;
         }
+        // Nobody may know any more that the topic was compacted once, or in Kafka.
+        let (severity, why) = match is_less {
+            true => (
+                Severity::Warning,
+                "nothing is damaged here: a compacted log has such batches, what sendlog writes has none",
+            ),
+            false => (
+                Severity::Damage,
+                "the checksum is right, so the batch is as it was written; it is left as it is",
+            ),
+        };
         let reason = format!("{record_count} records take {full} offsets");
-        self.repeat(
-            self.about(batch, Severity::Damage, Kind::RecordCount, reason)
-                .by_hand("the checksum is right, so the batch is as it was written; it is left as it is"),
-        );
+        self.repeat(self.about(batch, severity, Kind::RecordCount, reason).by_hand(why));
     }
 
     fn check_records(&mut self, batch: &Located, reader: &mut BatchReader<'_>) -> io::Result<()> {

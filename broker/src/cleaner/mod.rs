@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::partition::{Appender, Compacted, CompactionTask, Partition};
 use crate::retention_clock::RetentionClock;
@@ -40,8 +39,6 @@ pub struct CleanerParts {
     pub checkpointer: Arc<Checkpointer>,
     /// The way to the commit threads, for checkpoints, and to end the broker.
     pub appender: Appender,
-    /// Time of day.
-    pub clock: Arc<dyn Clock>,
     /// The time by which tombstones are old.
     pub retention_clock: Arc<RetentionClock>,
 }
@@ -104,7 +101,8 @@ impl Cleaner {
             if self.uncleanable.contains(&log) || self.postponed.contains(&log) {
                 continue;
             }
-            let cleanable = match partition.cleanable(self.progress.get(log), now_ms) {
+            let cleaned_to = self.progress.get(log, || partition.is_damaged());
+            let cleanable = match partition.cleanable(cleaned_to, now_ms) {
                 Ok(Some(cleanable)) => cleanable,
                 Ok(None) => continue,
                 Err(error) if error.is_full() => {
@@ -139,9 +137,9 @@ impl Cleaner {
             throttle: Throttle::new(stop),
         };
         let task = CompactionTask {
-            cleaned_to: self.progress.get(log),
+            cleaned_to: self.progress.get(log, || partition.is_damaged()),
             now_ms: self.parts.retention_clock.now_ms(),
-            wall_ms: self.parts.clock.now_ms(),
+            latest_ms: self.parts.retention_clock.latest_ms(),
             key_bytes_max: config.cleaner.dedupe_buffer_bytes,
             load_factor: config.cleaner.dedupe_load_factor,
             decompressed_max: config.decompressed_batch_bytes_max,
@@ -151,7 +149,7 @@ impl Cleaner {
         match partition.compact(&task) {
             Ok(compacted) => {
                 tell(partition, cleanable, &compacted, started.elapsed());
-                self.save_progress(log, compacted.cleaned_to);
+                self.save_progress(log, task.cleaned_to, &compacted);
                 Next::GoOn
             }
             Err(error) => self.fail(partition, error),
@@ -166,9 +164,9 @@ impl Cleaner {
         saved.is_ok()
     }
 
-    fn save_progress(&mut self, log: (Uuid, i32), cleaned_to: i64) {
+    fn save_progress(&mut self, log: (Uuid, i32), from: Option<i64>, compacted: &Compacted) {
         let existing: HashSet<_> = self.parts.catalog.partitions().map(|partition| key(&partition)).collect();
-        if let Err(error) = self.progress.set(log, cleaned_to, |log| existing.contains(&log)) {
+        if let Err(error) = self.progress.set(log, from, compacted, |log| existing.contains(&log)) {
             tracing::warn!(%error, "how far logs are compacted was not saved: some may be compacted once more");
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::partition::Compacted;
 use crate::storage::files::FileSystem;
 use crate::storage::state_file::{self, StateFileError, StateKind};
 
@@ -24,7 +25,7 @@ pub(crate) struct Saved {
 struct SavedLog {
     topic_id: [u8; 16],
     index: i32,
-    /// Everything below was compacted.
+    /// Everything below was compacted, and nothing was left out.
     cleaned_to: i64,
 }
 
@@ -35,12 +36,20 @@ impl Saved {
     }
 }
 
+/// How far a log is compacted.
+#[derive(Debug, Clone, Copy)]
+struct Cleaned {
+    to: i64,
+    /// The same, up to the first segment that was left as it is because it is damaged.
+    sure_to: i64,
+}
+
 /// How far logs are compacted, in memory and on disk.
 #[derive(Debug)]
 pub(super) struct Progress {
     files: Arc<dyn FileSystem>,
     path: PathBuf,
-    cleaned_to: BTreeMap<(Uuid, i32), i64>,
+    cleaned: BTreeMap<(Uuid, i32), Cleaned>,
 }
 
 impl Progress {
@@ -52,32 +61,42 @@ impl Progress {
             None
         });
         let logs = saved.unwrap_or_default().logs;
-        let cleaned_to =
-            logs.into_iter().map(|log| ((Uuid::from_bytes(log.topic_id), log.index), log.cleaned_to));
-        Self { files, path, cleaned_to: cleaned_to.collect() }
+        let cleaned = logs.into_iter().map(|log| {
+            let cleaned = Cleaned { to: log.cleaned_to, sure_to: log.cleaned_to };
+            ((Uuid::from_bytes(log.topic_id), log.index), cleaned)
+        });
+        Self { files, path, cleaned: cleaned.collect() }
     }
 
-    /// Where the last compaction of a log has ended, if there was one.
-    pub(super) fn get(&self, log: (Uuid, i32)) -> Option<i64> {
-        self.cleaned_to.get(&log).copied()
+    /// Where to go on with a log, if it was compacted before. That is before the segments that were left out for their damage
+    /// once there is none: they have records that were deleted since, and the tombstones have to be behind them until those go.
+    pub(super) fn get(&self, log: (Uuid, i32), is_damaged: impl FnOnce() -> bool) -> Option<i64> {
+        let Cleaned { to, sure_to } = *self.cleaned.get(&log)?;
+        Some(if sure_to < to && !is_damaged() { sure_to } else { to })
     }
 
-    /// Notes how far a log is compacted, and forgets those that are no more.
+    /// Notes how far a log is compacted that was so to `from`, and forgets those that are no more.
     ///
     /// # Errors
     /// [`StateFileError`]: it is noted in memory all the same.
     pub(super) fn set(
         &mut self,
         log: (Uuid, i32),
-        cleaned_to: i64,
+        from: Option<i64>,
+        compacted: &Compacted,
         exists: impl Fn((Uuid, i32)) -> bool,
     ) -> Result<(), StateFileError> {
-        self.cleaned_to.insert(log, cleaned_to);
-        self.cleaned_to.retain(|log, _| exists(*log));
-        let logs = self.cleaned_to.iter().map(|((topic_id, index), cleaned_to)| SavedLog {
+        let to = compacted.cleaned_to;
+        // What was left out before is so still, unless this has begun there.
+        let left_out =
+            self.cleaned.get(&log).map(|cleaned| cleaned.sure_to).filter(|sure| Some(*sure) < from);
+        let sure_to = [left_out, compacted.damaged_from].into_iter().flatten().min().unwrap_or(to);
+        self.cleaned.insert(log, Cleaned { to, sure_to });
+        self.cleaned.retain(|log, _| exists(*log));
+        let logs = self.cleaned.iter().map(|((topic_id, index), cleaned)| SavedLog {
             topic_id: *topic_id.as_bytes(),
             index: *index,
-            cleaned_to: *cleaned_to,
+            cleaned_to: cleaned.sure_to,
         });
         let saved = Saved { logs: logs.collect() };
         state_file::save(self.files.as_ref(), &self.path, KIND, &saved)
@@ -89,22 +108,50 @@ mod tests {
     use super::*;
     use crate::storage::files::RealFs;
 
+    const A: (Uuid, i32) = (Uuid::from_u128(1), 0);
+    const B: (Uuid, i32) = (Uuid::from_u128(2), 3);
+
+    fn to(cleaned_to: i64) -> Compacted {
+        Compacted { cleaned_to, ..Compacted::default() }
+    }
+
     #[test]
     fn what_was_noted_is_there_after_a_restart_and_logs_that_are_gone_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let open = || Progress::open(Arc::new(RealFs), dir.path());
-        let (a, b) = ((Uuid::from_u128(1), 0), (Uuid::from_u128(2), 3));
+        let get = |progress: &Progress, log| progress.get(log, || false);
         let mut progress = open();
-        assert_eq!(progress.get(a), None);
-        progress.set(a, 10, |_| true).unwrap();
-        progress.set(b, 20, |_| true).unwrap();
+        assert_eq!(get(&progress, A), None);
+        progress.set(A, None, &to(10), |_| true).unwrap();
+        progress.set(B, None, &to(20), |_| true).unwrap();
         let mut progress = open();
-        assert_eq!((progress.get(a), progress.get(b)), (Some(10), Some(20)));
-        progress.set(b, 30, |log| log == b).unwrap();
-        assert_eq!((open().get(a), open().get(b)), (None, Some(30)));
+        assert_eq!((get(&progress, A), get(&progress, B)), (Some(10), Some(20)));
+        progress.set(B, Some(20), &to(30), |log| log == B).unwrap();
+        assert_eq!((get(&open(), A), get(&open(), B)), (None, Some(30)));
         let saved = state_file::load::<Saved>(&RealFs, &dir.path().join(FILE_NAME), KIND).unwrap().unwrap();
-        assert!(saved.has(b.0, 3) && !saved.has(b.0, 0) && !saved.has(a.0, 0));
+        assert!(saved.has(B.0, 3) && !saved.has(B.0, 0) && !saved.has(A.0, 0));
         std::fs::write(dir.path().join(FILE_NAME), "x").unwrap();
-        assert_eq!(open().get(b), None);
+        assert_eq!(get(&open(), B), None);
+    }
+
+    #[test]
+    fn segments_that_are_damaged_no_more_are_compacted_once_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut progress = Progress::open(Arc::new(RealFs), dir.path());
+        let mut note = |from, compacted: Compacted| {
+            progress.set(A, from, &compacted, |_| true).unwrap();
+            let restarted = Progress::open(Arc::new(RealFs), dir.path());
+            [true, false]
+                .map(|is_damaged| progress.get(A, || is_damaged).unwrap())
+                .map(|to| (to, restarted.get(A, || false).unwrap()))
+        };
+        assert_eq!(note(None, Compacted { damaged_from: Some(20), ..to(50) }), [(50, 20), (20, 20)]);
+        assert_eq!(note(Some(50), Compacted { damaged_from: Some(40), ..to(60) }), [(60, 20), (20, 20)]);
+        assert_eq!(
+            note(Some(60), to(70)),
+            [(70, 20), (20, 20)],
+            "it has gone on where the damage was behind it"
+        );
+        assert_eq!(note(Some(20), to(80)), [(80, 80), (80, 80)]);
     }
 }

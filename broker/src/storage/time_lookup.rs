@@ -64,15 +64,22 @@ impl LogView {
             let batch = segment.max_timestamp_batch(self.start_offset, bound, least)?;
             best = batch.map(|batch| (segment, batch)).or(best);
         }
-        let Some((segment, batch)) = best else { return Ok(None) };
-        let bytes = segment.read_batch(&batch)?;
-        let found = max_timestamp_record(&bytes, DECOMPRESSED_BYTES_MAX)
-            .map_err(|error| segment.undecodable(&batch, error.to_string()))?;
-        Ok(found.map(|record| TimestampOffset {
-            timestamp: record.timestamp,
-            offset: record.offset,
-            leader_epoch: batch.header.leader_epoch,
-        }))
+        let first = self.max_timestamp_at_start(bound)?;
+        let Some((segment, batch)) = best else { return Ok(first) };
+        if first.is_some_and(|first| batch.header.max_timestamp <= first.timestamp) {
+            return Ok(first);
+        }
+        Ok(segment.max_timestamp_in(&batch, self.start_offset)?.or(first))
+    }
+
+    /// Of the batch that the log's start lies within: what its header says may be the time of a record before that.
+    fn max_timestamp_at_start(&self, bound: &Bound) -> Result<Option<TimestampOffset>, ReadError> {
+        let Some(segment) = self.segments_below(bound).next() else { return Ok(None) };
+        let batch = segment.locate(self.start_offset, bound.end_in(segment), IoMode::Blocking)?;
+        match batch.filter(|batch| batch.header.base_offset < self.start_offset) {
+            Some(batch) => segment.max_timestamp_in(&batch, self.start_offset),
+            None => Ok(None),
+        }
     }
 }
 
@@ -105,7 +112,23 @@ impl Segment {
         Ok(None)
     }
 
-    /// The first batch with the largest timestamp below `bound`, if that is more than `least`.
+    /// The record of a batch with the largest timestamp, of those from `start_offset` on.
+    fn max_timestamp_in(
+        self: &Arc<Self>,
+        batch: &Located,
+        start_offset: i64,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let bytes = self.read_batch(batch)?;
+        let found = max_timestamp_record(&bytes, start_offset, DECOMPRESSED_BYTES_MAX)
+            .map_err(|error| self.undecodable(batch, error.to_string()))?;
+        Ok(found.filter(|record| NO_TIMESTAMP < record.timestamp).map(|record| TimestampOffset {
+            timestamp: record.timestamp,
+            offset: record.offset,
+            leader_epoch: batch.header.leader_epoch,
+        }))
+    }
+
+    /// The first batch behind the log's start with the largest timestamp below `bound`, if that is more than `least`.
     fn max_timestamp_batch(
         self: &Arc<Self>,
         start_offset: i64,
@@ -129,7 +152,8 @@ impl Segment {
         let mut walk = self.walk(&*file, range.start..range.end, IoMode::Blocking);
         let (mut best, mut least) = (None, least);
         while let Some(batch) = walk.next()? {
-            if least < batch.header.max_timestamp && 0 < batch.header.record_count {
+            let is_whole = start_offset <= batch.header.base_offset;
+            if is_whole && least < batch.header.max_timestamp && 0 < batch.header.record_count {
                 least = batch.header.max_timestamp;
                 best = Some(batch);
             }

@@ -9,7 +9,7 @@ use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::header_walk::Located;
 use crate::storage::holes::Quarantined;
 use crate::storage::offset_index::OffsetEntry;
-use crate::storage::quarantine::is_placeholder;
+use crate::storage::quarantine::is_marked;
 use crate::storage::segment::Segment;
 
 use sendlog_protocol::records::BatchHeader;
@@ -263,8 +263,12 @@ impl LogView {
         bound: &Bound,
         io: IoMode,
     ) -> Result<(&'a Arc<Segment>, Located), ReadError> {
-        let mut next = found;
-        while next.1.header.record_count == 0 && !is_placeholder(&next.1.header) {
+        let (mut next, mut passed) = (found, 0);
+        while next.1.header.record_count == 0 && !is_marked(&next.1.header) {
+            passed += 1;
+            if io == IoMode::NoWait && EMPTIED_AT_ONCE_MAX < passed {
+                return Err(ReadError::WouldBlock);
+            }
             match self.find(next.1.header.next_offset(), bound, io) {
                 Ok(Some(later)) => next = later,
                 Ok(None) | Err(ReadError::Quarantined { .. }) => return Ok(found),
@@ -352,6 +356,9 @@ impl Bound {
         if is_within { self.position } else { segment.size() }
     }
 }
+
+/// Batches without records that a read passes over where it must not wait: every producer may have left one.
+const EMPTIED_AT_ONCE_MAX: usize = 64;
 
 /// Bytes of headers that a look-up walks before it finds the index too sparse to be right.
 const SPARSE_INTERVALS: u64 = 16;

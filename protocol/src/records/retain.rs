@@ -14,7 +14,7 @@ use super::varint::{put_varint, put_varlong, varlong_size};
 /// How records are taken out of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// The horizon that a batch gets if a tombstone stays in it and it has none, ms since 1970.
+    /// The horizon that a batch gets if a tombstone stays in it and it has none, or a later one, ms since 1970.
     pub horizon_ms: i64,
     /// It gets one in any case: it is a marker of a transaction whose records are gone.
     pub is_horizon_forced: bool,
@@ -56,8 +56,13 @@ pub fn retain_records(
     if !are_kept.contains(&true) {
         return Ok(Retained::Nothing);
     }
-    let needs_horizon =
-        (has_tombstone || retention.is_horizon_forced) && header.delete_horizon_ms().is_none();
+    // One that lies behind the horizon of today was set by a clock that was ahead, and nothing would go for as long. If that of
+    // today lies before the records themselves, it is today's clock that is behind.
+    let is_behind_records = retention.horizon_ms < header.max_timestamp;
+    let is_right = header
+        .delete_horizon_ms()
+        .is_some_and(|horizon| is_behind_records || horizon <= retention.horizon_ms);
+    let needs_horizon = (has_tombstone || retention.is_horizon_forced) && !is_right;
     if !are_kept.contains(&false) && !needs_horizon {
         return Ok(Retained::Unchanged);
     }
@@ -235,6 +240,14 @@ mod tests {
         let Retained::Rewritten(less) = less else { panic!("{less:?}") };
         assert_eq!(check_stored(&less).unwrap().delete_horizon_ms(), Some(90_000));
         assert_eq!(read(&less), &read(&batch)[4..]);
+        let earlier = Retention { horizon_ms: 80_000, ..RETENTION };
+        let Retained::Rewritten(earlier) = retain_records(&kept, &earlier, |_| true).unwrap() else {
+            panic!("the horizon was a clock's that was ahead")
+        };
+        assert_eq!(check_stored(&earlier).unwrap().delete_horizon_ms(), Some(80_000));
+        assert_eq!(read(&earlier), read(&batch));
+        let behind = Retention { horizon_ms: 5_899, ..RETENTION };
+        assert_eq!(retain_records(&kept, &behind, |_| true).unwrap(), Retained::Unchanged);
         let others = retain_records(&batch, &RETENTION, |record| record.has_value).unwrap();
         let Retained::Rewritten(others) = others else { panic!("{others:?}") };
         assert_eq!(check_stored(&others).unwrap().delete_horizon_ms(), None);

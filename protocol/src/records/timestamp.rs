@@ -40,20 +40,21 @@ pub fn first_record_at_or_after(
     Ok(found)
 }
 
-/// The record with the largest timestamp, the first of them if there are several; none in a batch without records.
-/// Compressed records are streamed, not held.
+/// The record with the largest timestamp, of those whose offset is at least `min_offset`; the first of them if there are
+/// several, none in a batch without records. Compressed records are streamed, not held.
 ///
 /// # Errors
 /// What is wrong with the batch; [`BatchError::OutputTooLarge`] beyond `decompressed_max` bytes.
 pub fn max_timestamp_record(
     batch: &[u8],
+    min_offset: i64,
     decompressed_max: usize,
 ) -> Result<Option<OffsetAndTimestamp>, BatchError> {
     let header = BatchHeader::read(batch)?;
     let mut found: Option<OffsetAndTimestamp> = None;
     walk(batch, &header, decompressed_max, |record| {
         let seen = seen(&header, record);
-        if found.is_none_or(|best| best.timestamp < seen.timestamp) {
+        if min_offset <= seen.offset && found.is_none_or(|best| best.timestamp < seen.timestamp) {
             found = Some(seen);
         }
         ControlFlow::Continue(())

@@ -193,7 +193,7 @@ pub fn batch(data: &[u8]) {
     let stored = check_stored(&bytes);
     let (earliest, _) = (
         first_record_at_or_after(&bytes, i64::MIN, i64::MIN, DECOMPRESSED_MAX),
-        max_timestamp_record(&bytes, DECOMPRESSED_MAX),
+        max_timestamp_record(&bytes, i64::MIN, DECOMPRESSED_MAX),
     );
     let records = read_records(&Bytes::from(bytes), DECOMPRESSED_MAX);
     if let Ok(header) = produced {

@@ -14,6 +14,7 @@ use crate::storage::compaction::key_pass::KeyPass;
 use crate::storage::compaction::replacement::Replacing;
 use crate::storage::compaction::rewrite::{Cleaned, Rewriting, cleaned_path};
 use crate::storage::error::{ReadError, StorageError};
+use crate::storage::file_names;
 use crate::storage::files::{OpenMode, StoredFile};
 use crate::storage::scrub::Pace;
 use crate::storage::segment::Segment;
@@ -26,8 +27,8 @@ pub struct CompactionTask<'a> {
     pub cleaned_to: Option<i64>,
     /// The time by which records are old, ms since 1970; no jump of the clock has reached it.
     pub now_ms: i64,
-    /// The time of day, ms since 1970: the retention of tombstones begins at the later of the two.
-    pub wall_ms: i64,
+    /// The latest time that it may be, ms since 1970: the retention of tombstones begins then.
+    pub latest_ms: i64,
     /// Memory for keys, bytes.
     pub key_bytes_max: usize,
     /// How full that may become.
@@ -61,6 +62,8 @@ pub struct Compacted {
     pub segments_after: usize,
     /// Segments that were left as they are, because a part of them is damaged.
     pub segments_damaged: usize,
+    /// Where the first of them begins.
+    pub damaged_from: Option<i64>,
     /// Batches that nobody could decode.
     pub undecodable: u64,
 }
@@ -75,7 +78,15 @@ impl Partition {
             return Ok(None);
         }
         let limit = self.compaction_limit();
-        self.reader.view().cleanable(cleaned_to, limit, &self.compaction_policy(), now_ms).map(Some)
+        match self.reader.view().cleanable(cleaned_to, limit, &self.compaction_policy(), now_ms) {
+            Err(error) if self.is_of_the_past(&error) => Ok(None),
+            cleanable => cleanable.map(Some),
+        }
+    }
+
+    /// Whether a part of it cannot be read, as far as that is known.
+    pub fn is_damaged(&self) -> bool {
+        self.reader.view().segments().iter().any(|segment| segment.is_damaged())
     }
 
     /// How the topic is compacted.
@@ -102,12 +113,26 @@ impl Partition {
         high_watermark.segment_base.min(self.offsets.view().last_stable)
     }
 
+    /// Whether what could not be read is no longer part of the log: retention, DeleteRecords or the topic's deletion took it.
+    fn is_of_the_past(&self, error: &ReadError) -> bool {
+        let view = self.reader.view();
+        let is_gone = |path: &Path| view.segment_at(&path.with_extension(file_names::LOG)).is_none();
+        self.is_deleted() || error.path().is_some_and(is_gone)
+    }
+
     /// Compacts what [`Partition::cleanable`] tells of, as far as a saved checkpoint lies behind it: recovery reads nothing
     /// there, and takes nothing from the commit journal for it. Reads, writes, and waits for the disk.
     ///
     /// # Errors
     /// [`CompactionError`].
     pub fn compact(&self, task: &CompactionTask<'_>) -> Result<Compacted, CompactionError> {
+        match self.compact_segments(task) {
+            Err(CompactionError::Read(error)) if self.is_of_the_past(&error) => Err(CompactionError::Gone),
+            compacted => compacted,
+        }
+    }
+
+    fn compact_segments(&self, task: &CompactionTask<'_>) -> Result<Compacted, CompactionError> {
         let policy = self.compaction_policy();
         let view = self.reader.view();
         let limit = self.compaction_limit().min(self.checkpointed.load(Ordering::Acquire));
@@ -119,6 +144,7 @@ impl Partition {
         let segments = view.segments().get(..count).unwrap_or_default();
         let next_bases = segments.iter().skip(1).map(|next| next.base_offset());
         let clean = next_bases.take_while(|next| *next <= cleanable.first_dirty).count();
+        self.look_for_room(&segments[clean..], task.free_bytes_min)?;
         let dirty = KeyPass {
             segments: &segments[clean..],
             start: cleanable.first_dirty,
@@ -143,7 +169,7 @@ impl Partition {
             keys: &dirty.keys,
             end: dirty.end,
             now_ms: task.now_ms,
-            horizon_ms: task.wall_ms.max(task.now_ms).saturating_add(policy.delete_retention_ms),
+            horizon_ms: task.latest_ms.saturating_add(policy.delete_retention_ms),
             decompressed_max: task.decompressed_max,
             last_batches: &last_batches,
             aborted: &dirty.aborted,
@@ -153,6 +179,7 @@ impl Partition {
             keys: dirty.keys.len() as u64,
             bytes_read: dirty.bytes_read,
             segments_damaged: segments.len() - groups.iter().map(|group| group.segments.len()).sum::<usize>(),
+            damaged_from: first_left_out(segments, &groups),
             ..Compacted::default()
         };
         for group in &groups {
@@ -192,17 +219,26 @@ impl Partition {
         if self.is_deleted() {
             return Err(CompactionError::Gone);
         }
-        let error = |op| {
-            move |source| {
-                let error = StorageError::io(path, op, source);
-                if error.is_full() { CompactionError::Full(error) } else { CompactionError::Failed(error) }
-            }
-        };
-        let folder = path.parent().unwrap_or(path);
-        if self.store.fs().free_bytes(folder).map_err(error("look for room for"))? < bytes {
-            return Err(error("create")(std::io::ErrorKind::StorageFull.into()));
+        self.check_room(path, bytes)?;
+        self.store.fs().open(path, OpenMode::Replace).map_err(cannot(path, "create"))
+    }
+
+    /// One of the dirty segments at least is written anew: without room for it, all would be read in vain, in every round.
+    fn look_for_room(&self, dirty: &[Arc<Segment>], free_bytes_min: u64) -> Result<(), CompactionError> {
+        let Some(least) = dirty.iter().min_by_key(|segment| segment.size()) else { return Ok(()) };
+        let _rearranging = self.lock_rearranging();
+        if self.is_deleted() {
+            return Err(CompactionError::Gone);
         }
-        self.store.fs().open(path, OpenMode::Replace).map_err(error("create"))
+        self.check_room(least.path(), least.size().saturating_add(free_bytes_min))
+    }
+
+    /// Whether the disk has room for so many bytes at that path, whose folder must exist.
+    fn check_room(&self, path: &Path, bytes: u64) -> Result<(), CompactionError> {
+        let folder = path.parent().unwrap_or(path);
+        let free = self.store.fs().free_bytes(folder).map_err(cannot(path, "look for room for"))?;
+        let is_room = bytes <= free;
+        is_room.then_some(()).ok_or_else(|| cannot(path, "create")(std::io::ErrorKind::StorageFull.into()))
     }
 
     fn discard_cleaned(&self, group: &Group) {
@@ -245,6 +281,17 @@ impl Partition {
         };
         writer.producers.entries().map(|(id, entry)| (id, last(entry))).collect()
     }
+}
+
+/// Base offset of the first segment that is in no group.
+fn first_left_out(segments: &[Arc<Segment>], groups: &[Group]) -> Option<i64> {
+    let mut grouped = groups.iter().flat_map(|group| &group.segments);
+    let is_left_out = |segment: &&Arc<Segment>| grouped.next().is_none_or(|next| !Arc::ptr_eq(next, segment));
+    segments.iter().find(is_left_out).map(|segment| segment.base_offset())
+}
+
+fn cannot(path: &Path, op: &'static str) -> impl Fn(std::io::Error) -> CompactionError {
+    move |source| CompactionError::write(StorageError::io(path, op, source))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod failing_files;
+mod meanwhile;
 mod rules;
 
 use std::collections::HashMap;
@@ -50,6 +51,9 @@ struct Life {
     saved: Option<Saved>,
     cleaned_to: Option<i64>,
     now_ms: i64,
+    /// How far the wall clock is ahead of that.
+    clock_jump_ms: i64,
+    free_bytes_min: u64,
     /// Everything that was appended and synced.
     appended: Vec<Entry>,
 }
@@ -113,7 +117,17 @@ fn build(keys: &str, timestamp: i64, compression: Compression, stamp: ProducerSt
 impl Life {
     fn new(fs: Arc<dyn FileSystem>, root: &Path, settings: Vec<String>) -> Self {
         let partition = open(&fs, root, &settings, Resume::Fresh, None).unwrap();
-        Self { fs, settings, partition, saved: None, cleaned_to: None, now_ms: 10_000, appended: Vec::new() }
+        Self {
+            fs,
+            settings,
+            partition,
+            saved: None,
+            cleaned_to: None,
+            now_ms: 10_000,
+            clock_jump_ms: 0,
+            free_bytes_min: 0,
+            appended: Vec::new(),
+        }
     }
 
     fn append(&mut self, keys: &str) -> Result<(), StorageError> {
@@ -158,19 +172,19 @@ impl Life {
     }
 
     fn compact(&mut self) -> Result<Compacted, CompactionError> {
-        self.compact_with(1 << 20)
+        self.compact_with(1 << 20, &AtOnce)
     }
 
-    fn compact_with(&mut self, key_bytes_max: usize) -> Result<Compacted, CompactionError> {
+    fn compact_with(&mut self, key_bytes_max: usize, pace: &dyn Pace) -> Result<Compacted, CompactionError> {
         let task = CompactionTask {
             cleaned_to: self.cleaned_to,
             now_ms: self.now_ms,
-            wall_ms: self.now_ms,
+            latest_ms: self.now_ms + self.clock_jump_ms,
             key_bytes_max,
             load_factor: 0.9,
             decompressed_max: 1 << 20,
-            free_bytes_min: 0,
-            pace: &AtOnce,
+            free_bytes_min: self.free_bytes_min,
+            pace,
         };
         let compacted = self.partition.compact(&task)?;
         self.cleaned_to = Some(compacted.cleaned_to);

@@ -31,7 +31,7 @@ pub struct Rules<'a> {
     pub end: i64,
     /// The time, ms since 1970.
     pub now_ms: i64,
-    /// Until when a tombstone stays that has no horizon yet, ms since 1970.
+    /// Until when a tombstone stays that has no horizon yet, or a later one, ms since 1970.
     pub horizon_ms: i64,
     /// Most that a batch is decompressed to.
     pub decompressed_max: usize,
@@ -88,8 +88,10 @@ impl<'a> Judge<'a> {
             return Fate::Stays;
         }
         let is_control = header.attributes.is_control();
+        // What a tombstone or a marker is there for may be in what stays because nobody can read it.
+        let is_behind_doubt = standing.is_behind_damage || 0 < self.undecodable;
         let can_go = if is_control {
-            self.observed.end(header, Marker::read(batch, MARKER_BYTES_MAX)) && !standing.is_behind_damage
+            self.observed.end(header, Marker::read(batch, MARKER_BYTES_MAX)) && !is_behind_doubt
         } else {
             self.observed.see(header);
             self.rules.aborted.contains(header)
@@ -106,7 +108,7 @@ impl<'a> Judge<'a> {
                 is_horizon_forced: can_go && is_control,
                 decompressed_max: self.rules.decompressed_max,
             };
-            let keeps_tombstones = standing.is_behind_damage || !is_horizon_passed;
+            let keeps_tombstones = is_behind_doubt || !is_horizon_passed;
             let is_kept = |record: &RawRecord<'_>| is_control || self.is_kept(record, keeps_tombstones);
             match retain_records(batch, &retention, is_kept) {
                 Ok(retained) => retained,
@@ -192,8 +194,8 @@ mod tests {
             Self { keys, last_batches: HashMap::new(), aborted: AbortedTransactions::default() }
         }
 
-        fn judge(&self, batch: &[u8], now_ms: i64, standing: Standing) -> Fate {
-            let rules = Rules {
+        fn rules(&self, now_ms: i64) -> Rules<'_> {
+            Rules {
                 keys: &self.keys,
                 end: 100,
                 now_ms,
@@ -201,8 +203,11 @@ mod tests {
                 decompressed_max: 1 << 20,
                 last_batches: &self.last_batches,
                 aborted: &self.aborted,
-            };
-            Judge::new(rules).judge(&check_stored(batch).unwrap(), batch, standing)
+            }
+        }
+
+        fn judge(&self, batch: &[u8], now_ms: i64, standing: Standing) -> Fate {
+            Judge::new(self.rules(now_ms)).judge(&check_stored(batch).unwrap(), batch, standing)
         }
     }
 
@@ -260,14 +265,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_stays() {
+    fn what_cannot_be_decoded_stays_and_the_tombstones_behind_it() {
         let log = Log::new(&[("a", 50)]);
         let mut batch = batch_of(10, "aa", -1, 0);
         // A length that is none, and the right checksum over it.
         batch[61] = 0xff;
         let crc = sendlog_protocol::records::crc32c(&batch[21..]);
         batch[17..21].copy_from_slice(&crc.to_be_bytes());
-        assert_eq!(log.judge(&batch, 0, Standing::default()), Fate::Stays);
+        let mut judge = Judge::new(log.rules(1000));
+        let mut judge = |batch: &[u8]| judge.judge(&check_stored(batch).unwrap(), batch, Standing::default());
+        let tombstone = becomes(log.judge(&batch_of(50, "A", -1, 0), 0, Standing::default()));
+        assert_eq!(judge(&tombstone), Fate::Goes);
+        assert_eq!(judge(&batch), Fate::Stays);
+        assert_eq!(judge(&tombstone), Fate::Stays, "it may be what keeps a record in there deleted");
     }
 
     #[test]
@@ -287,16 +297,7 @@ mod tests {
         assert_eq!(check_stored(&first).unwrap().delete_horizon_ms(), Some(1050));
         assert_eq!(log.judge(&first, 1049, Standing::default()), Fate::Stays);
         assert_eq!(log.judge(&first, 1050, Standing::default()), Fate::Goes);
-        let rules = Rules {
-            keys: &log.keys,
-            end: 100,
-            now_ms: 2000,
-            horizon_ms: 2050,
-            decompressed_max: 1 << 20,
-            last_batches: &log.last_batches,
-            aborted: &log.aborted,
-        };
-        let mut judge = Judge::new(rules);
+        let mut judge = Judge::new(log.rules(2000));
         let data = batch_of(10, "a", 4, 0x10);
         judge.judge(&check_stored(&data).unwrap(), &data, Standing::default());
         let fate = judge.judge(&check_stored(&first).unwrap(), &first, Standing::default());

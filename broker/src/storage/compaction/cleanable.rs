@@ -93,11 +93,11 @@ impl LogView {
                 end_offset: next.base_offset(),
                 size: segment.size(),
                 first_timestamp: summary.map_or(-1, |summary| summary.first_timestamp),
-                max_timestamp: summary.map_or(-1, |summary| match summary.max_timestamp {
-                    // As Kafka takes the file's time.
-                    i64::MIN..0 => summary.created_ms,
-                    timestamp => timestamp,
-                }),
+                max_timestamp: match summary.map(|summary| summary.max_timestamp) {
+                    // As Kafka takes the file's time: when its last record came, or not long after.
+                    Some(i64::MIN..0) => next.summary()?.created_ms,
+                    timestamp => timestamp.unwrap_or(-1),
+                },
             });
         }
         Ok(decide(&segments, first_dirty, policy, now_ms))

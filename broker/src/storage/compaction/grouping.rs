@@ -19,6 +19,8 @@ pub struct GroupLimits {
 #[derive(Debug, Clone, Copy, Default)]
 struct Weight {
     base_offset: i64,
+    /// Behind its last batch.
+    next_offset: i64,
     end_offset: i64,
     bytes: u64,
     offset_index_bytes: u64,
@@ -39,7 +41,7 @@ pub struct Group {
 }
 
 /// Sorts segments, which end where the next one begins and the last at `end_offset`, into groups. One that has damaged ranges is
-/// in none.
+/// in none, and two are in different ones if offsets are missing between them.
 ///
 /// # Errors
 /// [`ReadError::Io`], if a segment has to be looked at.
@@ -53,6 +55,7 @@ pub fn group(
         let summary = segment.summary()?;
         weights.push(Weight {
             base_offset: segment.base_offset(),
+            next_offset: summary.next_offset,
             end_offset: segments.get(at + 1).map_or(end_offset, |next| next.base_offset()),
             bytes: segment.size(),
             offset_index_bytes: u64::from(summary.offset_index.entries) * offset_index::ENTRY_BYTES,
@@ -79,6 +82,7 @@ fn ranges(weights: &[Weight], limits: GroupLimits) -> Vec<std::ops::Range<usize>
         match groups.last_mut() {
             Some(last) if last.end == at && fits(&sum, weight, limits) => {
                 last.end = at + 1;
+                sum.next_offset = weight.next_offset;
                 sum.bytes += weight.bytes;
                 sum.offset_index_bytes += weight.offset_index_bytes;
                 sum.time_index_bytes += weight.time_index_bytes;
@@ -93,7 +97,9 @@ fn ranges(weights: &[Weight], limits: GroupLimits) -> Vec<std::ops::Range<usize>
 }
 
 fn fits(sum: &Weight, next: &Weight, limits: GroupLimits) -> bool {
-    sum.bytes.saturating_add(next.bytes) <= limits.bytes
+    // A file may be missing in between, and come back.
+    next.base_offset <= sum.next_offset
+        && sum.bytes.saturating_add(next.bytes) <= limits.bytes
         && sum.offset_index_bytes.saturating_add(next.offset_index_bytes) <= limits.index_bytes
         && sum.time_index_bytes.saturating_add(next.time_index_bytes) <= limits.index_bytes
         && next.end_offset - 1 - sum.base_offset <= i64::from(i32::MAX)
@@ -110,7 +116,8 @@ mod tests {
     }
 
     fn weight(base_offset: i64, bytes: u64) -> Weight {
-        Weight { base_offset, end_offset: base_offset + 10, bytes, ..Weight::default() }
+        let end_offset = base_offset + 10;
+        Weight { base_offset, next_offset: end_offset, end_offset, bytes, ..Weight::default() }
     }
 
     #[test]
@@ -130,6 +137,12 @@ mod tests {
         let next = |end_offset| Weight { end_offset, ..weight(10, 1) };
         assert_eq!(made(&[weight(0, 1), next(far + 1)]), [(0, 2)]);
         assert_eq!(made(&[weight(0, 1), next(far + 2)]), [(0, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn a_place_where_a_file_may_be_missing_stays_one() {
+        let cut = Weight { next_offset: 19, ..weight(10, 1) };
+        assert_eq!(made(&[weight(0, 1), cut, weight(20, 1), weight(40, 1)]), [(0, 2), (2, 3), (3, 4)]);
     }
 
     #[test]

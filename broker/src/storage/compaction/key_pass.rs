@@ -8,7 +8,7 @@ use sendlog_protocol::records::{BatchHeader, Marker, raw_records, uncompressed_r
 
 use super::CompactionError;
 use super::key_map::{KeyMap, SLOT_BYTES};
-use super::transactions::{AbortedTransactions, PendingKeys};
+use super::transactions::{AbortedTransactions, Committed, PendingKeys};
 use crate::storage::batch_scan::{BatchScan, Scanned};
 use crate::storage::error::ReadError;
 use crate::storage::files::IoMode;
@@ -56,8 +56,8 @@ struct Reading<'a> {
     pending: PendingKeys,
 }
 
-/// The map is full.
-struct IsFull;
+/// The map is full: all keys before this offset are in it, and not all of those behind.
+struct FullAt(i64);
 
 impl KeyPass<'_> {
     /// Reads the keys.
@@ -110,8 +110,8 @@ impl Reading<'_> {
                     Scanned::End => break,
                     Scanned::Batch(header) => {
                         self.found.bytes_read += header.size() as u64;
-                        if self.add_batch(&header, scan.batch(&header)).is_err() {
-                            return Ok(Some(header.base_offset));
+                        if let Err(FullAt(offset)) = self.add_batch(&header, scan.batch(&header)) {
+                            return Ok(Some(offset));
                         }
                     }
                     Scanned::Bad(reason) => return Err(corrupt(segment, position, reason).into()),
@@ -121,11 +121,13 @@ impl Reading<'_> {
         Ok(None)
     }
 
-    fn add_batch(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<(), IsFull> {
+    fn add_batch(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<(), FullAt> {
         if header.attributes.is_control() {
             let marker = Marker::read(batch, MARKER_BYTES_MAX);
-            let keys = self.pending.end(header, marker, &mut self.found.aborted);
-            return keys.into_iter().try_for_each(|(key, offset)| self.put(key, offset));
+            let committed = self.pending.end(header, marker, &mut self.found.aborted);
+            let Some(Committed { first_offset, keys }) = committed else { return Ok(()) };
+            let is_room = keys.into_iter().all(|(key, offset)| self.found.keys.put(key, offset));
+            return if is_room { Ok(()) } else { Err(FullAt(first_offset)) };
         }
         if header.last_offset() < self.pass.start || header.record_count == 0 {
             return Ok(());
@@ -142,21 +144,18 @@ impl Reading<'_> {
         for record in raw_records(header, &records).flatten() {
             let Some(key) = record.key.filter(|_| self.pass.start <= record.offset) else { continue };
             let key = self.found.keys.hash(key);
-            if !is_transactional {
-                self.put(key, record.offset)?;
-            } else if (self.found.keys.len() + 2 * self.pending.count()) * SLOT_BYTES
-                < self.pass.key_bytes_max
-            {
+            let is_room = if is_transactional {
+                let bytes = (self.found.keys.len() + 2 * self.pending.count()) * SLOT_BYTES;
                 self.pending.add(header.producer_id, key, record.offset);
+                bytes < self.pass.key_bytes_max
             } else {
-                return Err(IsFull);
+                self.found.keys.put(key, record.offset)
+            };
+            if !is_room {
+                return Err(FullAt(header.base_offset));
             }
         }
         Ok(())
-    }
-
-    fn put(&mut self, key: super::key_map::KeyHash, offset: i64) -> Result<(), IsFull> {
-        if self.found.keys.put(key, offset) { Ok(()) } else { Err(IsFull) }
     }
 }
 
@@ -170,4 +169,60 @@ pub(super) fn stopped_or(error: std::io::Error, segment: &Segment) -> Compaction
 
 pub(super) fn corrupt(segment: &Segment, position: u64, reason: String) -> ReadError {
     ReadError::Corrupt { path: segment.path().to_path_buf(), position, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use sendlog_protocol::records::{
+        Attributes, BatchBuilder, Compression, NewRecord, ProducerStamp, patch_offset_and_epoch,
+    };
+
+    use super::super::key_map::BYTES_MIN;
+    use super::*;
+    use crate::storage::file_names::{LOG, segment_file};
+    use crate::storage::files::RealFs;
+    use crate::storage::scrub::AtOnce;
+    use crate::storage::segment::SegmentPlace;
+    use crate::storage::store::Store;
+
+    fn batch(base_offset: i64, keys: &[&[u8]], producer_id: i64, attributes: i16) -> Vec<u8> {
+        let mut builder = BatchBuilder::new();
+        for key in keys {
+            builder.add(&NewRecord { key: Some(key), value: Some(b"v"), ..NewRecord::default() }).unwrap();
+        }
+        let stamp = ProducerStamp { producer_id, producer_epoch: 0, base_sequence: -1 };
+        let mut batch =
+            builder.build_with(Compression::None, stamp, Attributes(attributes)).unwrap().to_vec();
+        patch_offset_and_epoch(&mut batch, base_offset, 0);
+        batch
+    }
+
+    #[test]
+    fn a_transaction_that_does_not_fit_counts_as_a_whole_in_the_next_pass() {
+        let many: Vec<[u8; 4]> = (0..100_u32).map(u32::to_be_bytes).collect();
+        let keys: Vec<&[u8]> = many.iter().map(|key| &key[..]).chain([&b"a"[..]]).collect();
+        let log = [batch(0, &[b"a"], -1, 0), batch(1, &keys, 4, 0x10), batch(102, &[&[0, 0, 0, 1]], 4, 0x30)]
+            .concat();
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(segment_file(dir.path(), 0, LOG), &log).unwrap();
+        let store = Store::new(Arc::new(RealFs), 4);
+        let place = SegmentPlace { store: &store, dir: dir.path(), index_interval_bytes: 4096 };
+        let segment = Segment::with_size(place, 0, log.len() as u64);
+        segment.set_sealed();
+        let pass = KeyPass {
+            segments: &[Arc::new(segment)],
+            start: 0,
+            end: 103,
+            // Room for all of them while they are held back, and for one in each shard.
+            key_bytes_max: BYTES_MIN,
+            load_factor: 0.0,
+            decompressed_max: 1 << 20,
+            pace: &AtOnce,
+        };
+        let found = pass.run().unwrap();
+        assert_eq!(found.end, 1, "its last key would be taken for compacted, and was not looked at");
+        assert_eq!(found.keys.get(found.keys.hash(b"a")), Some(0));
+    }
 }

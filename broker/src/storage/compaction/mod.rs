@@ -68,7 +68,7 @@ pub enum CompactionError {
 
 impl CompactionError {
     /// Of a failed write, sync or rename: a full disk can be waited out.
-    fn write(error: StorageError) -> Self {
+    pub(crate) fn write(error: StorageError) -> Self {
         if error.is_full() { Self::Full(error) } else { Self::Failed(error) }
     }
 }

@@ -22,6 +22,15 @@ struct Pending {
     keys: Vec<(KeyHash, i64)>,
 }
 
+/// A transaction whose records count.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Where it has begun.
+    pub first_offset: i64,
+    /// Its keys.
+    pub keys: Vec<(KeyHash, i64)>,
+}
+
 /// Batches of an aborted transaction: those of a producer between two offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Aborted {
@@ -63,21 +72,21 @@ impl PendingKeys {
         self.by_producer.values().map(|pending| pending.first_offset).min()
     }
 
-    /// A transaction has ended: returns its keys if they count, and else notes it in `aborted`.
+    /// A transaction has ended: returns it if its records count, and else notes it in `aborted`.
     pub fn end(
         &mut self,
         header: &BatchHeader,
         marker: Option<Marker>,
         aborted: &mut AbortedTransactions,
-    ) -> Vec<(KeyHash, i64)> {
-        let Some(pending) = self.by_producer.remove(&header.producer_id) else { return Vec::new() };
+    ) -> Option<Committed> {
+        let pending = self.by_producer.remove(&header.producer_id)?;
         self.count -= pending.keys.len();
         if marker == Some(Marker::Abort) {
             let one = Aborted { first_offset: pending.first_offset, marker_offset: header.base_offset };
             aborted.by_producer.entry(header.producer_id).or_default().push(one);
-            return Vec::new();
+            return None;
         }
-        pending.keys
+        Some(Committed { first_offset: pending.first_offset, keys: pending.keys })
     }
 }
 
@@ -85,9 +94,11 @@ impl AbortedTransactions {
     /// Whether a batch, which is no marker, is part of one.
     #[must_use]
     pub fn contains(&self, header: &BatchHeader) -> bool {
-        let is_within = |one: &Aborted| (one.first_offset..one.marker_offset).contains(&header.base_offset);
+        let Some(all) = self.by_producer.get(&header.producer_id) else { return false };
+        // A producer's transactions come one after the other, and there may be many.
+        let at = all.partition_point(|one| one.marker_offset <= header.base_offset);
         header.attributes.is_transactional()
-            && self.by_producer.get(&header.producer_id).is_some_and(|all| all.iter().any(is_within))
+            && all.get(at).is_some_and(|one| one.first_offset <= header.base_offset)
     }
 }
 
@@ -141,11 +152,15 @@ mod tests {
         pending.add(1, key, 12);
         assert_eq!((pending.count(), pending.first_offset()), (3, Some(10)));
         let committed = pending.end(&header(1, 13, 0x30), Some(Marker::Commit), &mut aborted);
-        assert_eq!(committed, [(key, 10), (key, 12)]);
-        assert!(pending.end(&header(2, 14, 0x30), Some(Marker::Abort), &mut aborted).is_empty());
+        assert_eq!(committed, Some(Committed { first_offset: 10, keys: vec![(key, 10), (key, 12)] }));
+        assert_eq!(pending.end(&header(2, 14, 0x30), Some(Marker::Abort), &mut aborted), None);
         assert_eq!((pending.count(), pending.first_offset()), (0, None));
         assert!(aborted.contains(&header(2, 11, 0x10)) && !aborted.contains(&header(2, 15, 0x10)));
         assert!(!aborted.contains(&header(1, 11, 0x10)) && !aborted.contains(&header(2, 11, 0)));
+        pending.begin(&header(2, 20, 0x10));
+        pending.end(&header(2, 22, 0x30), Some(Marker::Abort), &mut aborted);
+        let are_aborted = [11, 15, 19, 20, 21, 22].map(|at| aborted.contains(&header(2, at, 0x10)));
+        assert_eq!(are_aborted, [true, false, false, true, true, false]);
     }
 
     #[test]

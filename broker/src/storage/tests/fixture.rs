@@ -196,7 +196,7 @@ impl Expected {
 
     pub(super) fn check_max_timestamp(&self, log: &Log) {
         let mut wanted: Option<TimestampOffset> = None;
-        for record in self.records() {
+        for record in self.records().into_iter().filter(|record| self.start_offset <= record.offset) {
             if wanted.is_none_or(|best| best.timestamp < record.timestamp) {
                 wanted = Some(record);
             }

@@ -91,3 +91,17 @@ fn check_one(view: &crate::storage::view::LogView, published: &Published, random
     }
     published.reads.fetch_add(1, Ordering::Relaxed);
 }
+
+#[test]
+fn the_largest_timestamp_is_one_of_those_that_can_be_read() {
+    let fixture = Fixture::new(small());
+    let mut log = fixture.open(Resume::Fresh);
+    for (base, times) in [(0, &[900, 5, 7][..]), (3, &[6, 2])] {
+        log.append(&batch(base, times, 10, Compression::None).to_append(), 0).unwrap();
+    }
+    for (start, wanted) in [(0, 0), (1, 2), (2, 2), (3, 3), (4, 4)] {
+        log.advance_start(start);
+        let found = log.view().max_timestamp(&log.end()).unwrap();
+        assert_eq!(found.map(|found| found.offset), Some(wanted), "from {start} on");
+    }
+}

@@ -138,7 +138,7 @@ fn more_keys_than_memory_take_more_than_one_pass() {
     let mut passes = 0;
     while real.life.cleaned_to != Some(end) {
         let before = real.life.cleaned_to.unwrap_or(0);
-        let compacted = real.life.compact_with(0).unwrap();
+        let compacted = real.life.compact_with(0, &AtOnce).unwrap();
         assert!(before < compacted.cleaned_to && compacted.keys < 1100, "{compacted:?}");
         passes += 1;
     }
@@ -324,4 +324,134 @@ fn the_log_start_and_a_compaction_do_not_meet() {
     real.life.restart(real.root.path(), dirty(saved.as_ref())).unwrap();
     assert_eq!(real.life.partition.offsets().log_start, 20);
     assert_eq!(real.life.batches(), wanted);
+}
+
+fn timeless(keys: &str) -> ProducedBatch {
+    let mut builder = BatchBuilder::new();
+    for key in keys.bytes() {
+        let new = NewRecord { timestamp: -1, key: Some(&[key]), value: Some(&[b'x'; 80]), headers: &[] };
+        builder.add(&new).unwrap();
+    }
+    let bytes = builder.build(Compression::None, ProducerStamp::NONE).unwrap();
+    ProducedBatch { header: BatchHeader::read(&bytes).unwrap(), bytes }
+}
+
+#[test]
+fn what_is_read_has_records_if_there_are_any_and_if_they_had_no_time() {
+    let mut real = real(&[]);
+    ["abcabcabc"; 4].iter().for_each(|keys| real.life.append_batch(&timeless(keys)).unwrap());
+    real.fill(&["abczzzzzz", "zzz"]);
+    real.life.compact().unwrap();
+    assert!(real.life.segments().iter().any(|(_, size)| *size == 61), "some have nothing but an empty batch");
+    let batch = real.life.batch_at(0).unwrap();
+    assert_eq!(entries(&batch).first(), real.life.read().first());
+}
+
+#[test]
+fn records_without_a_time_wait_from_when_they_came() {
+    let mut real = real(&["log.cleaner.min.compaction.lag.ms=5000"]);
+    real.life.append_batch(&timeless("abc")).unwrap();
+    real.life.now_ms = 20_000;
+    real.life.append_batch(&timeless("abc")).unwrap();
+    real.life.append_batch(&timeless("abcabcabc")).unwrap();
+    let next = real.life.segments()[1].0;
+    let end_at = |now_ms| real.life.partition.cleanable(None, now_ms).unwrap().unwrap().end;
+    assert_eq!((next, end_at(24_999), end_at(25_000)), (6, 0, 6));
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_no_tombstone_for_ever() {
+    let mut real = real(&[]);
+    real.fill(&["abcabcabc", "abcabcAbc", "bcbcbcbc", "zzzz"]);
+    real.life.clock_jump_ms = 1 << 40;
+    real.life.compact().unwrap();
+    real.life.clock_jump_ms = 0;
+    let mut has_tombstone_at = |now_ms| {
+        real.life.now_ms = now_ms;
+        real.life.cleaned_to = None;
+        real.life.compact().unwrap();
+        real.life.check();
+        real.life.read().iter().any(|entry| entry.key == b'a')
+    };
+    assert!(has_tombstone_at(20_000), "its time begins when the clock is right");
+    assert!(has_tombstone_at(20_000 + DELETE_RETENTION_MS - 1));
+    assert!(!has_tombstone_at(20_000 + DELETE_RETENTION_MS));
+}
+
+#[test]
+fn a_deleted_key_does_not_come_back_when_damage_is_mended() {
+    let mut real = real(&[]);
+    real.fill(&[
+        "abcabcabc",
+        "abcabcabc",
+        "dadadadad",
+        "AbAbAbAbA",
+        "ababbbbbb",
+        "Abbb",
+        "zzzzzzzzz",
+        "zzzz",
+    ]);
+    let damaged = real.root.path().join(format!("t-0/{:020}.log", real.life.segments()[1].0));
+    let right = std::fs::read(&damaged).unwrap();
+    let mut wrong = right.clone();
+    wrong[right.len() - 20] ^= 1;
+    std::fs::write(&damaged, &wrong).unwrap();
+    let verify = |real: &Real| {
+        let sealed = real.life.partition.sealed_segments();
+        let segment = sealed.iter().find(|segment| segment.path() == damaged).unwrap();
+        real.life.partition.verify(segment, &AtOnce).unwrap();
+        real.life.partition.is_damaged()
+    };
+    assert!(verify(&real));
+    let compacted = real.life.compact().unwrap();
+    assert_eq!(compacted.damaged_from, Some(9));
+    std::fs::write(&damaged, &right).unwrap();
+    assert!(!verify(&real));
+    // The tombstone's time is over, and what it deletes is there again.
+    real.life.now_ms += 10 * DELETE_RETENTION_MS;
+    real.life.cleaned_to = compacted.damaged_from;
+    real.life.compact().unwrap();
+    real.life.check();
+    assert!(!real.keys().contains('a'));
+}
+
+#[test]
+fn many_batches_without_records_are_passed_over_where_there_is_time() {
+    let mut real = real(&["log.segment.bytes=16384"]);
+    for producer_id in 0..90 {
+        let stamp = ProducerStamp { producer_id, producer_epoch: 0, base_sequence: 0 };
+        real.life.append_batch(&build("a", 10_000, Compression::None, stamp)).unwrap();
+    }
+    real.fill(&["abcabcabc"; 6]);
+    real.life.compact().unwrap();
+    let read = |offset, io| {
+        let request = ReadRequest { offset, max_bytes: 1, min_one_batch: true, current_leader_epoch: -1 };
+        real.life.partition.read(&request, io).unwrap().map(|read| read.records.unwrap().len())
+    };
+    let wanted = read(0, IoMode::Blocking);
+    assert!(wanted.is_some_and(|len| 61 < len));
+    assert_eq!(read(0, IoMode::NoWait), None, "not where others wait for it");
+    assert_eq!(read(60, IoMode::NoWait), wanted);
+}
+
+#[test]
+fn a_segment_file_that_comes_back_has_its_place() {
+    let mut real = real(&[]);
+    real.fill(&["abcabcabc", "dddabcabc", "abcabcfff", "abceeeabc", "zzzz"]);
+    let wanted = real.life.segments();
+    let [lost, kept] = ["log", "kept"]
+        .map(|extension| real.root.path().join(format!("t-0/{:020}", wanted[1].0)).with_extension(extension));
+    std::fs::rename(&lost, &kept).unwrap();
+    let saved = real.life.saved.clone();
+    real.life.restart(real.root.path(), dirty(saved.as_ref())).unwrap();
+    assert_eq!(real.life.segments().len() + 1, wanted.len());
+    for _ in 0..2 {
+        real.life.cleaned_to = None;
+        real.life.compact().unwrap();
+    }
+    assert!(real.life.segments().len() + 1 < wanted.len(), "others become one");
+    std::fs::rename(&kept, &lost).unwrap();
+    real.life.restart(real.root.path(), dirty(saved.as_ref())).unwrap();
+    real.life.check();
+    assert!(real.keys().contains('d') && real.keys().contains('f'));
 }
