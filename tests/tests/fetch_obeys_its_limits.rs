@@ -1,5 +1,7 @@
 //! How much a fetch returns, and when: KIP-74, whole batches, `min_bytes` and `max_wait_ms`.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
@@ -136,6 +138,21 @@ fn offsets_out_of_range_are_errors_and_the_end_is_not() {
         assert_eq!(data.error_code, code.code(), "offset {offset}");
         assert!(wire_requests::records(&data).is_empty());
     }
+}
+
+/// Java's consumer says good-bye with one when it closes (KIP-227).
+#[test]
+fn a_fetch_of_nothing_is_answered_at_once() {
+    let mut scene = Scene::new();
+    let request = FetchRequest {
+        max_wait_ms: LONG_WAIT_MS,
+        min_bytes: 1,
+        session_epoch: -1,
+        ..FetchRequest::default()
+    };
+    let started = Instant::now();
+    scene.client.call(FETCH_VERSION, &request);
+    assert!(started.elapsed() < Duration::from_millis(u64::from(LONG_WAIT_MS.unsigned_abs()) / 2));
 }
 
 /// Sends a fetch from the end of both partitions that waits long, and returns once the broker has read it.

@@ -61,7 +61,8 @@ pub async fn handle(context: &Context, session: &Session, version: i16, request:
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = Instant::now() + wait;
     let waiter = Waiter::default();
-    let mut is_over = wait.is_zero();
+    // Nothing can come for a fetch of nothing, which is how Java's consumer says good-bye (KIP-227).
+    let mut is_over = wait.is_zero() || wanted.is_empty();
     let found = loop {
         // Parked before looking: see partition/waiters.rs.
         let _parked = Parked::park(&wanted, &waiter);
