@@ -1,7 +1,8 @@
 //! FindCoordinator (key 10), versions 0 to 6.
 //!
 //! This broker coordinates every group. Asking for a group's coordinator makes `__consumer_offsets`, if it is not there, as
-//! with Apache Kafka. There are no transactions yet: whoever asks for theirs gets `COORDINATOR_NOT_AVAILABLE`. The state
+//! with Apache Kafka. There are no transactions yet: whoever asks for theirs is refused as by InitProducerId, and gives up.
+//! At `COORDINATOR_NOT_AVAILABLE` clients would ask again until their time is over, Java's Admin without a pause. The state
 //! of share partitions is kept by this broker too; clients have no reason to ask for it.
 
 use std::collections::HashSet;
@@ -77,7 +78,7 @@ async fn find(context: &Context, version: i16, key_type: i8) -> Result<(), Refus
         }),
         SHARE if FIRST_WITH_SHARE <= version => Ok(()),
         TRANSACTION => Err(Refusal {
-            code: ErrorCode::CoordinatorNotAvailable,
+            code: ErrorCode::TransactionalIdAuthorizationFailed,
             message: "sendlog does not serve transactions yet",
         }),
         _ => Err(Refusal { code: ErrorCode::InvalidRequest, message: "no coordinator is of this type" }),
@@ -140,7 +141,7 @@ mod tests {
     async fn transactions_have_no_coordinator_yet() {
         let fixture = Fixture::new();
         let answer = ask(&fixture, 4, TRANSACTION, &["t"]).await;
-        assert_eq!(answer.coordinators[0].error_code, ErrorCode::CoordinatorNotAvailable.code());
+        assert_eq!(answer.coordinators[0].error_code, ErrorCode::TransactionalIdAuthorizationFailed.code());
         assert_eq!(ask(&fixture, 1, 7, &["t"]).await.error_code, ErrorCode::InvalidRequest.code());
         assert!(fixture.context.catalog.topic(offsets_topic::NAME).is_none());
     }

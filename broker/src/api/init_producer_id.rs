@@ -3,7 +3,7 @@
 //! Idempotent producers get a new id each time they ask, as in Apache Kafka.
 //!
 //! Differs from Apache Kafka: transactional ids are refused, because transactions are not served
-//! yet; their clients give up earlier, for FindCoordinator is not advertised.
+//! yet; their clients give up earlier, for FindCoordinator refuses them too.
 
 use std::ops::RangeInclusive;
 
