@@ -92,6 +92,8 @@ async fn asked_for(
             // Before version 12 an answer has a name, and a request without one is answered too.
             name: if version < FIRST_BY_ID { Some(wanted.name.unwrap_or_default()) } else { wanted.name },
             topic_id: wanted.topic_id,
+            // As Kafka: of a name that leads nowhere, and not of an id.
+            topic_authorized_operations: if wanted.topic_id == Uuid::nil() { operations } else { i32::MIN },
             ..Default::default()
         },
     };
@@ -283,5 +285,16 @@ mod tests {
         );
         let untold = ask(&fixture, 8, None, true).await;
         assert_eq!(untold.topics[0].topic_authorized_operations, i32::MIN);
+        let by_name = MetadataRequestTopic { name: Some("nope".to_owned()), ..Default::default() };
+        let by_id = MetadataRequestTopic { topic_id: Uuid::from_u128(9), ..Default::default() };
+        let request = MetadataRequest {
+            topics: Some(vec![by_name, by_id]),
+            allow_auto_topic_creation: false,
+            include_topic_authorized_operations: true,
+            ..Default::default()
+        };
+        let told = handle(&fixture.context, &fixture.session, 13, request).await;
+        let told: Vec<i32> = told.topics.iter().map(|topic| topic.topic_authorized_operations).collect();
+        assert_eq!(told, [3576, i32::MIN]);
     }
 }

@@ -31,6 +31,7 @@ pub(super) async fn handle(
     }
     let deleted = context.groups.run(&request.group_id, Meet::Existing, |group, _env, fx| {
         group.check_offset_delete()?;
+        group.linger();
         // A topic without partitions is not answered for.
         let topics = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
         let mut deletion = Deletion::default();

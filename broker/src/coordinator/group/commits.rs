@@ -110,10 +110,15 @@ impl Group {
     }
 
     /// Forgets the offsets of topics that are gone.
-    pub fn forget_topics(&self, gone: &HashSet<String>, fx: &mut Effects) {
+    pub fn forget_topics(&mut self, gone: &HashSet<String>, fx: &mut Effects) {
         for topic in gone {
-            let partitions = self.offsets().partitions_of(topic).into_iter();
-            fx.offsets.extend(partitions.map(|partition| OffsetChange { partition, committed: None }));
+            let partitions = self.offsets().partitions_of(topic);
+            if !partitions.is_empty() {
+                self.linger();
+            }
+            let forgotten =
+                partitions.into_iter().map(|partition| OffsetChange { partition, committed: None });
+            fx.offsets.extend(forgotten);
         }
     }
 
@@ -139,6 +144,7 @@ impl Group {
         if is_all && self.is_empty() {
             fx.records.extend(self.tombstones());
             *self.kind_mut() = Kind::Simple;
+            self.stop_lingering();
         }
     }
 
@@ -155,10 +161,13 @@ impl Group {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_offset_that_is_named_again_is_forgotten_once() {
+    fn of(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    /// A group without members and its offsets.
+    fn group() -> Group {
         let mut group = Group::new("g".into());
-        let of = |partition| TopicPartition { topic: "t".into(), partition };
         let committed = Committed {
             offset: 5,
             leader_epoch: -1,
@@ -172,11 +181,29 @@ mod tests {
                 .offsets_mut()
                 .apply(OffsetChange { partition: of(partition), committed: Some(committed.clone()) });
         }
+        group
+    }
+
+    #[test]
+    fn an_offset_that_is_named_again_is_forgotten_once() {
+        let group = group();
         let (mut deletion, mut fx) = (Deletion::default(), Effects::default());
         for partition in [0, 0, 9, 1, 0] {
             assert_eq!(deletion.delete(&group, of(partition), &mut fx), Ok(()));
         }
         let gone = [0, 1].map(|partition| OffsetChange { partition: of(partition), committed: None });
         assert_eq!(fx.offsets, gone);
+    }
+
+    #[test]
+    fn a_group_without_members_outlives_its_offsets_until_old_ones_are_looked_for() {
+        let mut group = group();
+        let mut fx = Effects::default();
+        group.forget_topics(&HashSet::from(["t".to_owned()]), &mut fx);
+        assert_eq!(fx.offsets.len(), 2);
+        fx.offsets.drain(..).for_each(|change| group.offsets_mut().apply(change));
+        assert!(group.offsets().is_empty() && !group.is_vacant(), "it can be listed and deleted");
+        group.expire(0, i64::MAX, &mut fx);
+        assert!(group.is_vacant() && fx.records.is_empty());
     }
 }

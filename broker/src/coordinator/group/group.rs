@@ -24,6 +24,8 @@ pub struct Group {
     id: Arc<str>,
     kind: Kind,
     offsets: Offsets,
+    /// Whether a group that never had members is still told of without offsets.
+    lingers: bool,
 }
 
 /// What kind of group it is.
@@ -56,7 +58,7 @@ impl Group {
     /// A group of which nothing is known.
     #[must_use]
     pub fn new(id: Arc<str>) -> Self {
-        Self { id, kind: Kind::Simple, offsets: Offsets::default() }
+        Self { id, kind: Kind::Simple, offsets: Offsets::default(), lingers: false }
     }
 
     /// Its id.
@@ -90,7 +92,18 @@ impl Group {
     /// Whether there is no such group, as far as clients can tell.
     #[must_use]
     pub fn is_vacant(&self) -> bool {
-        matches!(self.kind, Kind::Simple) && self.offsets.is_empty()
+        matches!(self.kind, Kind::Simple) && self.offsets.is_empty() && !self.lingers
+    }
+
+    /// Its offsets may go before it does: until offsets are looked through for old ones it can be listed and deleted, as with
+    /// Kafka. Nothing of that is stored.
+    pub fn linger(&mut self) {
+        self.lingers |= matches!(self.kind, Kind::Simple) && !self.offsets.is_empty();
+    }
+
+    /// Nothing keeps it any more.
+    pub(super) fn stop_lingering(&mut self) {
+        self.lingers = false;
     }
 
     /// Whether it has no members.
@@ -235,6 +248,7 @@ impl Group {
         fx.offsets.extend(self.offsets.forget_all());
         fx.records.extend(self.tombstones());
         self.kind = Kind::Simple;
+        self.lingers = false;
         Ok(())
     }
 
