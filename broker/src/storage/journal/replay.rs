@@ -1,8 +1,12 @@
 //! What the journal still holds when the broker starts after a crash: batches by log and offset.
 //!
-//! Every extent that can be found whole is taken, from whatever round, however old: see [`super::block`]. So a torn or
+//! Every extent that can be found whole is taken, if its filling may still be needed: see [`super::block`]. So a torn or
 //! damaged block takes nothing with it but itself, and files that are missing, or from elsewhere, are no matter.
+//!
+//! A round that was not acknowledged may be in the journal while what comes before it is nowhere. A start that meets it there
+//! ends the log earlier and gives its offsets anew; so where two extents differ, the later filling counts.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +51,7 @@ struct ReplayFile {
 #[derive(Debug, Clone, Copy)]
 struct Held {
     place: ExtentPlace,
+    filling: u64,
     file: usize,
     at: u64,
     len: usize,
@@ -85,9 +90,7 @@ impl Replay {
             let number = replay.files.len() - 1;
             replay.read(number, header.key, live_from)?;
         }
-        for held in replay.extents.values_mut() {
-            held.sort_unstable_by_key(|held| (held.place.base_offset, held.place.end_offset));
-        }
+        replay.extents.values_mut().for_each(leave_out_replaced);
         Ok(replay)
     }
 
@@ -178,7 +181,9 @@ impl Replay {
                     if block.filling == filling {
                         searched_to = blocks.position + SEARCHED_BYTES;
                     }
-                    self.take(number, position, &block);
+                    if live_from <= block.filling {
+                        self.take(number, position, &block);
+                    }
                 }
             }
         }
@@ -191,12 +196,25 @@ impl Replay {
             let at = position + extent.at as u64;
             self.extents.entry(log).or_default().push(Held {
                 place: extent.place,
+                filling: block.filling,
                 file,
                 at,
                 len: extent.len,
             });
         }
     }
+}
+
+/// Puts a log's extents in order. What is appended later is in the same filling or a later one: an extent of an earlier one, from
+/// the same offset on or a later one, is of a round that was never acknowledged, and whose offsets others have since.
+fn leave_out_replaced(extents: &mut Vec<Held>) {
+    extents
+        .sort_unstable_by_key(|held| (held.place.base_offset, Reverse(held.filling), held.place.end_offset));
+    let mut latest = 0;
+    extents.retain(|held| {
+        latest = latest.max(held.filling);
+        latest == held.filling
+    });
 }
 
 /// What is at a place where a block may start.

@@ -34,16 +34,7 @@ struct Rig {
 impl Rig {
     fn new(fs: Arc<dyn FileSystem>, journal_bytes: u64) -> Self {
         let fixture = Fixture::with_fs(Arc::clone(&fs), LogConfig::default());
-        let place = JournalPlace {
-            fs,
-            data_dir: fixture.dir.path(),
-            directory: DIRECTORY,
-            bytes: journal_bytes,
-            filling: 1,
-            files_max: 10,
-        };
-        let committer = Committer::new(Flusher::new(1), Some(place));
-        committer.prepare(0, &|| true).unwrap();
+        let committer = committer(fs, &fixture, journal_bytes, 1);
         let log = fixture.open(Resume::Fresh);
         let mut rig = Self { fixture, committer, log, batches: Vec::new() };
         // The first round makes the folder durable, directly.
@@ -81,6 +72,20 @@ impl Rig {
     fn expected(&self) -> Expected {
         Expected::of(self.batches.clone())
     }
+}
+
+fn committer(fs: Arc<dyn FileSystem>, fixture: &Fixture, bytes: u64, filling: u64) -> Committer {
+    let place = JournalPlace {
+        fs,
+        data_dir: fixture.dir.path(),
+        directory: DIRECTORY,
+        bytes,
+        filling,
+        files_max: 10,
+    };
+    let committer = Committer::new(Flusher::new(1), Some(place));
+    committer.prepare(0, &|| true).unwrap();
+    committer
 }
 
 fn extent(log: &Log, batches: &[TestBatch]) -> Extent {
@@ -157,6 +162,42 @@ fn whatever_the_segment_lacks_comes_from_the_journal() {
         let log = recover(&copy, Some(checkpoint.clone()));
         assert!(fs::read(path).unwrap() == fs::read(rig.segment()).unwrap(), "byte {position}");
         assert_eq!(log.end(), rig.log.end());
+    }
+}
+
+/// A round that was never acknowledged is in the journal, and what comes before it nowhere: a start gives its offsets to others.
+#[test]
+fn offsets_that_were_given_anew_are_those_of_the_later_filling() {
+    let mut rig = Rig::new(Arc::new(RealFs), JOURNAL_BYTES);
+    for _ in 0..3 {
+        rig.round(1).unwrap();
+    }
+    let (checkpoint, end) = (rig.log.checkpoint().unwrap(), rig.log.end());
+    let kept = rig.batches.clone();
+    let (missing, more) = (fill(&mut rig.log, 1).len(), 3);
+    rig.log.take_dirty();
+    rig.round(more).unwrap();
+
+    let fixture = rig.copy();
+    truncate(&fixture.files(&["log"])[0], end.position);
+    let filling = Replay::load(&RealFs, fixture.dir.path(), DIRECTORY, 0).unwrap().next_filling();
+    let log = recover(&fixture, Some(checkpoint.clone()));
+    assert_eq!(log.end(), end, "it ends before what is missing");
+    let committer = committer(Arc::new(RealFs), &fixture, JOURNAL_BYTES, filling);
+    let mut again = Rig { fixture, committer, log, batches: kept };
+    again.round(missing).unwrap();
+    again.round(1).unwrap();
+    assert!(again.log.end_offset() < rig.log.end_offset());
+
+    // Also if the checkpoint that tells of the later filling could not be written.
+    for live_from in [0, filling] {
+        let copy = again.copy();
+        truncate(&copy.files(&["log"])[0], end.position);
+        let replay = Replay::load(&RealFs, copy.dir.path(), DIRECTORY, live_from).unwrap();
+        copy.store.set_replay(Some(replay));
+        let log = copy.open(dirty(Some(checkpoint.clone())));
+        assert_eq!(log.end(), again.log.end(), "from {live_from}");
+        again.expected().check_read(&log, 0, usize::MAX, false);
     }
 }
 
