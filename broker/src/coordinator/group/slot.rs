@@ -282,6 +282,25 @@ mod tests {
         Effects { records: vec![record(generation)], offsets: vec![offset(at)], ..Effects::default() }
     }
 
+    /// A partition that records go to.
+    struct Scene {
+        fixture: Fixture,
+        partition: Arc<Partition>,
+    }
+
+    impl Scene {
+        async fn new() -> Self {
+            let fixture = Fixture::new();
+            fixture.create("t", 1).await;
+            let partition = fixture.context.catalog.partition("t", 0).unwrap();
+            Self { fixture, partition }
+        }
+
+        fn to<'a>(&'a self, appender: &'a Appender) -> Destination<'a> {
+            Destination { appender, partition: &self.partition, now_ms: 1 }
+        }
+    }
+
     /// Awaits what is in flight, as the coordinator does.
     async fn settle_all(slot: &Slot) {
         loop {
@@ -318,13 +337,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_full_disk_refused_is_stored_with_the_next_event_but_for_offsets() {
-        let fixture = Fixture::new();
-        fixture.create("t", 1).await;
-        let partition = fixture.context.catalog.partition("t", 0).unwrap();
-        let (full, threads) = fixture.full_appender();
-        let roomy = &fixture.context.appender;
-        let to = |appender| Destination { appender, partition: &partition, now_ms: 1 };
-        let slot = Slot::new(Group::new("g".into()));
+        let (scene, slot) = (Scene::new().await, Slot::new(Group::new("g".into())));
+        let (full, threads) = scene.fixture.full_appender();
+        let roomy = &scene.fixture.context.appender;
+        let to = |appender| scene.to(appender);
         let parked = slot.lock().park(Ticket(7));
 
         let mut refused = effects(1, 100);
@@ -339,28 +355,25 @@ mod tests {
         let Reply::Join(answer) = parked.await.unwrap() else { panic!("a join is answered as one") };
         assert_eq!((answer.error_code, answer.member_id.as_str()), (NOT_AVAILABLE.code(), "m"));
         assert_eq!(answer.generation_id, -1);
-        assert!(stored(&partition).is_empty());
+        assert!(stored(&scene.partition).is_empty());
         assert!(slot.lock().group.offsets().is_empty());
 
         // Even an event that changes nothing brings the log up to what it tells.
         let waiting = slot.lock().store(Effects::default(), to(roomy)).unwrap().unwrap();
         settle_all(&slot).await;
         assert!(waiting.await.unwrap().is_ok());
-        assert_eq!(stored(&partition), [1]);
+        assert_eq!(stored(&scene.partition), [1]);
         assert!(slot.lock().store(Effects::default(), to(roomy)).unwrap().is_none());
         threads.finish();
     }
 
     #[tokio::test]
     async fn what_the_log_lacks_is_stored_and_told_of_however_large_it_is() {
-        let fixture = Fixture::new();
-        fixture.create("t", 1).await;
-        let partition = fixture.context.catalog.partition("t", 0).unwrap();
-        let (full, threads) = fixture.full_appender();
-        let roomy = &fixture.context.appender;
-        let to = |appender| Destination { appender, partition: &partition, now_ms: 1 };
-        let slot = Slot::new(Group::new("g".into()));
-        let limit = partition.config().max_message_bytes;
+        let (scene, slot) = (Scene::new().await, Slot::new(Group::new("g".into())));
+        let (full, threads) = scene.fixture.full_appender();
+        let roomy = &scene.fixture.context.appender;
+        let to = |appender| scene.to(appender);
+        let limit = scene.partition.config().max_message_bytes;
         let large = GroupMetadataMember { assignment: vec![0; limit].into(), ..Default::default() };
         let value = GroupMetadataValue { generation: 1, members: vec![large], ..Default::default() };
         let key = GroupMetadataKey { group: "g".to_owned() };
@@ -386,11 +399,8 @@ mod tests {
 
     #[tokio::test]
     async fn offsets_that_go_find_room_however_many_they_are() {
-        let fixture = Fixture::new();
-        fixture.create("t", 1).await;
-        let partition = fixture.context.catalog.partition("t", 0).unwrap();
-        let to = Destination { appender: &fixture.context.appender, partition: &partition, now_ms: 1 };
-        let slot = Slot::new(Group::new("g".into()));
+        let (scene, slot) = (Scene::new().await, Slot::new(Group::new("g".into())));
+        let to = scene.to(&scene.fixture.context.appender);
         let gone = |number| OffsetChange {
             partition: TopicPartition { topic: "t".repeat(249).into(), partition: number },
             committed: None,
@@ -403,13 +413,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_event_does_not_come_back_over_a_later_one() {
-        let fixture = Fixture::new();
-        fixture.create("t", 1).await;
-        let partition = fixture.context.catalog.partition("t", 0).unwrap();
-        let (full, threads) = fixture.full_appender();
-        let roomy = &fixture.context.appender;
-        let to = |appender| Destination { appender, partition: &partition, now_ms: 1 };
-        let slot = Slot::new(Group::new("g".into()));
+        let (scene, slot) = (Scene::new().await, Slot::new(Group::new("g".into())));
+        let (full, threads) = scene.fixture.full_appender();
+        let roomy = &scene.fixture.context.appender;
+        let to = |appender| scene.to(appender);
         let first = slot.lock().store(effects(1, 100), to(&full)).unwrap().unwrap();
         let second = slot.lock().store(effects(2, 200), to(roomy)).unwrap().unwrap();
         settle_all(&slot).await;
@@ -419,7 +426,7 @@ mod tests {
             slot.lock().store(Effects::default(), to(roomy)).unwrap().is_none(),
             "nothing is left to store"
         );
-        assert_eq!(stored(&partition), [2, 200]);
+        assert_eq!(stored(&scene.partition), [2, 200]);
         assert_eq!(slot.lock().group.offsets().get("t", 0).unwrap().offset, 200);
         threads.finish();
     }
