@@ -174,32 +174,52 @@ fn installed(
     inputs: &[&Path],
     install: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
-    let folder = folder(name)?;
-    let _lock = lock(&folder)?;
-    let stamp_file = folder.with_extension("stamp");
+    let folder = base()?.join(name);
+    let _lock = lock(&beside(&folder, "lock"))?;
+    let stamp_file = beside(&folder, "stamp");
     let stamp = digest(inputs)?;
     if fs::read_to_string(&stamp_file).is_ok_and(|found| found == stamp) {
         return Ok(folder);
     }
     // What a changed list of packages no longer has must not stay.
     let told = |error: std::io::Error| format!("{}: {error}", folder.display());
-    fs::remove_dir_all(&folder).and_then(|()| fs::create_dir(&folder)).map_err(told)?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(told)?;
+    }
+    fs::create_dir(&folder).map_err(told)?;
     install(&folder)?;
     fs::write(&stamp_file, stamp).map_err(told)?;
     Ok(folder)
 }
 
-fn folder(name: &str) -> Result<PathBuf, String> {
-    let folder = broker_binary::target_dir().join("conformance").join(name);
+/// The folder that all of it is in.
+fn base() -> Result<PathBuf, String> {
+    existing(broker_binary::target_dir().join("conformance"))
+}
+
+/// The folder of a language whose own tool keeps order in it.
+fn folder(language: &str) -> Result<PathBuf, String> {
+    existing(base()?.join(language))
+}
+
+fn existing(folder: PathBuf) -> Result<PathBuf, String> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
 }
 
 /// Keeps two test programs from installing into one folder at the same time.
-fn lock(folder: &Path) -> Result<File, String> {
-    let path = folder.with_extension("lock");
-    let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+fn lock(path: &Path) -> Result<File, String> {
+    let locked = File::create(path).and_then(|file| file.lock().map(|()| file));
     locked.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A file of a folder's own next to it. (Of `java-4.4.0`, `with_extension` would make `java-4.4.stamp`, and the same
+/// of `java-4.4.0-classes`.)
+fn beside(folder: &Path, kind: &str) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".");
+    name.push(kind);
+    name.into()
 }
 
 fn digest(inputs: &[&Path]) -> Result<String, String> {
@@ -218,10 +238,15 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
+/// Copies the files of a folder, each in one step: programs of other tests may be reading what is there.
 fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
     for file in files_of(from)? {
         let copy = to.join(file.file_name().unwrap_or_default());
-        fs::copy(&file, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+        let copied = tempfile::NamedTempFile::new_in(to).and_then(|new| {
+            fs::copy(&file, new.path())?;
+            Ok(new.persist(&copy)?)
+        });
+        copied.map_err(|error| format!("{}: {error}", copy.display()))?;
     }
     Ok(())
 }
@@ -237,4 +262,62 @@ fn call(command: &mut Command) -> Result<(), String> {
     }
     let (stdout, stderr) = (process.stdout().text(), process.stderr().text());
     Err(format!("{command:?}: {status:?}\n{stdout}\n{stderr}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    /// A name that no other run of this test has.
+    fn name(version: &str) -> String {
+        format!("workshop-test-{}-{version}", std::process::id())
+    }
+
+    fn clear(name: &str) {
+        let folder = base().unwrap().join(name);
+        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_file(beside(&folder, "stamp")).unwrap();
+        fs::remove_file(beside(&folder, "lock")).unwrap();
+    }
+
+    /// Their names differ in what looks like an extension.
+    #[test]
+    fn installations_are_told_apart() {
+        let names = [name("4.4.0"), name("4.4.0-classes"), name("4.4.1")];
+        let is_installed_anew = |name: &String| {
+            let mut called = false;
+            let install = |_: &Path| {
+                called = true;
+                Ok(())
+            };
+            installed(name, &[], install).unwrap();
+            called
+        };
+        assert_eq!(names.each_ref().map(is_installed_anew), [true; 3]);
+        assert_eq!(names.each_ref().map(is_installed_anew), [false; 3]);
+        names.iter().for_each(|name| clear(name));
+    }
+
+    /// Several at once, of which one installs and the others wait for it, each time anew.
+    #[test]
+    fn many_may_ask_for_one_installation() {
+        let inputs = tempfile::tempdir().unwrap();
+        let (input, started) = (inputs.path().join("input"), Barrier::new(8));
+        let name = name("1");
+        for round in 0..50 {
+            fs::write(&input, round.to_string()).unwrap();
+            let ask = || {
+                started.wait();
+                let folder = installed(&name, &[&input], |folder| {
+                    fs::copy(&input, folder.join("copy")).map(drop).map_err(|error| error.to_string())
+                });
+                assert_eq!(fs::read_to_string(folder.unwrap().join("copy")).unwrap(), round.to_string());
+            };
+            thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(ask))));
+        }
+        clear(&name);
+    }
 }
