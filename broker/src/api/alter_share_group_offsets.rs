@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::share_group_heartbeat::{Refusal, share_group};
 use super::{Context, Session, error};
+use crate::catalog::TopicError;
 use crate::coordinator::group::Meet;
 use crate::coordinator::share::ShareKey;
 
@@ -109,7 +110,8 @@ fn look_up(
         partitions.push(AlterShareGroupOffsetsResponsePartition {
             partition_index: wanted.partition_index,
             error_code: code.code(),
-            ..Default::default()
+            error_message: (code == ErrorCode::UnknownTopicOrPartition)
+                .then(|| TopicError::Unknown.to_string()),
         });
     }
     AlterShareGroupOffsetsResponseTopic {

@@ -28,6 +28,13 @@ pub(super) async fn handle(
     // A group that is named thousands of times is not answered in kind.
     let mut seen = HashSet::new();
     for group_id in request.group_ids.into_iter().filter(|group_id| seen.insert(group_id.clone())) {
+        if group_id.is_empty() {
+            groups.push(ConsumerGroupDescribedGroup {
+                error_code: ErrorCode::InvalidGroupId.code(),
+                ..Default::default()
+            });
+            continue;
+        }
         let described = context
             .groups
             .run(&group_id, Meet::Existing, |group, env, _fx| group.describe_consumers(env))

@@ -128,7 +128,11 @@ fn answer(
         ..Default::default()
     };
     match entries {
-        Ok(entries) => result.configs = entries,
+        Ok(entries) => {
+            result.configs = entries;
+            // Not null, as in Kafka.
+            result.error_message = Some(String::new());
+        }
         Err(refusal) => {
             result.error_code = refusal.code.code();
             result.error_message = Some(refusal.message);

@@ -96,7 +96,13 @@ fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
         Ok(_) => ErrorCode::UnknownTopicOrPartition,
         Err(_) => ErrorCode::InvalidTopicException,
     };
-    DescribeTopicPartitionsResponseTopic { error_code: code.code(), name: Some(name), ..Default::default() }
+    DescribeTopicPartitionsResponseTopic {
+        error_code: code.code(),
+        name: Some(name),
+        // Kafka says of every name what one may do to it, when there is no authorizer.
+        topic_authorized_operations: TOPIC_OPERATIONS,
+        ..Default::default()
+    }
 }
 
 #[cfg(test)]

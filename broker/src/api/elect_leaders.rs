@@ -15,13 +15,17 @@ use super::{Context, Session};
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=2;
 
+/// Of the preferred replica, and of any (KIP-460).
+const ELECTION_TYPES: RangeInclusive<i8> = 0..=1;
+
 /// Says who leads.
 pub(super) async fn handle(
     context: &Context,
     _session: &Session,
-    _version: i16,
+    version: i16,
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
+    let odd_type = Some(request.election_type).filter(|kind| !ELECTION_TYPES.contains(kind) && version != 0);
     let named = request.topic_partitions.unwrap_or_default();
     if let Err(refusal) = check_count(&context.config, named.iter().map(|topic| topic.partitions.len()).sum())
     {
@@ -29,7 +33,10 @@ pub(super) async fn handle(
     }
     let results = named.into_iter().map(|topic| {
         let result = |partition_id| {
-            let Refusal { code, message } = elect(context, &topic.topic, partition_id);
+            let Refusal { code, message } = match odd_type {
+                Some(kind) => Refusal::invalid(format!("Unknown election type {kind}")),
+                None => elect(context, &topic.topic, partition_id),
+            };
             ElectLeadersPartitionResult {
                 partition_id,
                 error_code: code.code(),
@@ -39,7 +46,9 @@ pub(super) async fn handle(
         let partition_result = topic.partitions.into_iter().map(result).collect();
         ReplicaElectionResult { topic: topic.topic, partition_result }
     });
-    ElectLeadersResponse { replica_election_results: results.collect(), ..Default::default() }
+    let replica_election_results = results.collect();
+    let error_code = odd_type.map_or(0, |_| ErrorCode::InvalidRequest.code());
+    ElectLeadersResponse { error_code, replica_election_results, ..Default::default() }
 }
 
 fn elect(context: &Context, topic: &str, index: i32) -> Refusal {
@@ -77,5 +86,15 @@ mod tests {
         let all = ElectLeadersRequest { topic_partitions: None, ..Default::default() };
         let response = handle(&fixture.context, &fixture.session, 2, all).await;
         assert!(response.error_code == 0 && response.replica_election_results.is_empty());
+
+        let odd = ElectLeadersRequest {
+            election_type: 5,
+            topic_partitions: Some(vec![topic("a", &[0])]),
+            ..Default::default()
+        };
+        let response = handle(&fixture.context, &fixture.session, 2, odd).await;
+        let result = &response.replica_election_results[0].partition_result[0];
+        let told = result.error_message.as_deref();
+        assert_eq!((response.error_code, result.error_code, told), (42, 42, Some("Unknown election type 5")));
     }
 }

@@ -33,6 +33,9 @@ pub const VERSIONS: RangeInclusive<i16> = 4..=17;
 /// The first version that names topics by id (KIP-516).
 const FIRST_WITH_TOPIC_IDS: i16 = 13;
 
+/// Of `isolation_level`: a reader of what is committed.
+const READ_COMMITTED: i8 = 1;
+
 /// A wait of the client's choice ends after this all the same.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -78,7 +81,7 @@ pub async fn handle(context: &Context, session: &Session, version: i16, request:
             () = session.until_reading_ended() => true,
         };
     };
-    respond(&request.topics, wanted, found.results)
+    respond(&request, wanted, found.results)
 }
 
 fn refused(code: ErrorCode) -> Response {
@@ -229,11 +232,12 @@ fn diverging(partition: &Partition, wanted: &FetchPartition) -> Result<Option<Di
 
 /// Every partition that was asked for, and no other, in the order of the request.
 fn respond(
-    topics: &[FetchTopic],
+    request: &FetchRequest,
     wanted: Vec<Wanted>,
     results: Vec<Result<Answered, ErrorCode>>,
 ) -> Response {
-    let mut responses: Vec<FetchableTopicResponse<FileSlice>> = topics
+    let mut responses: Vec<FetchableTopicResponse<FileSlice>> = request
+        .topics
         .iter()
         .map(|topic| FetchableTopicResponse {
             topic: topic.topic.clone(),
@@ -242,9 +246,12 @@ fn respond(
         })
         .collect();
     for (one, result) in wanted.into_iter().zip(results) {
-        let partition_index = one.request.partition;
+        let data = partition_data(one.request.partition, result);
+        // There are none. Kafka has null for a reader of all, but not of a partition that is not there.
+        let is_null = one.partition.is_some() && request.isolation_level != READ_COMMITTED;
+        let aborted_transactions = (!is_null).then(Vec::new);
         if let Some(response) = responses.get_mut(one.topic) {
-            response.partitions.push(partition_data(partition_index, result));
+            response.partitions.push(PartitionData { aborted_transactions, ..data });
         }
     }
     FetchResponse { responses, ..Default::default() }

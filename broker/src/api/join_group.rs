@@ -40,9 +40,12 @@ pub(super) async fn handle(
         Ok(Reply::Sync(_)) => refused(member_id, ErrorCode::UnknownServerError),
         Err(code) => refused(member_id, code),
     };
-    if version < FIRST_WITH_NULL_PROTOCOL {
-        response.protocol_name = Some(response.protocol_name.unwrap_or_default());
-    }
+    // "None" has two forms on the wire (KIP-559), as in Kafka's JoinGroupResponse.
+    let protocol = response.protocol_name.filter(|name| !name.is_empty());
+    response.protocol_name = match version < FIRST_WITH_NULL_PROTOCOL {
+        true => Some(protocol.unwrap_or_default()),
+        false => protocol,
+    };
     response
 }
 
@@ -82,4 +85,22 @@ async fn join(
 
 fn refused(member_id: String, code: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse { error_code: code.code(), member_id, ..JoinGroupResponse::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    #[tokio::test]
+    async fn one_that_is_refused_is_told_of_no_protocol() {
+        let fixture = Fixture::new();
+        let caller = Caller { session: &fixture.session, client_id: "c" };
+        for version in *VERSIONS.start()..=*VERSIONS.end() {
+            let request = JoinGroupRequest { group_id: String::new(), ..JoinGroupRequest::default() };
+            let answer = handle(&fixture.context, &caller, version, request).await;
+            assert_eq!(answer.error_code, ErrorCode::InvalidGroupId.code());
+            assert_eq!(answer.protocol_name, (version < 7).then(String::new), "version {version}");
+        }
+    }
 }

@@ -6,13 +6,14 @@
 //! there is none). By time: the first record
 //! whose own timestamp is not earlier, exact also inside compressed batches.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
-    ListOffsetsTopicResponse,
+    ListOffsetsTopic, ListOffsetsTopicResponse,
 };
 
 use super::{Context, Session, error};
@@ -36,19 +37,35 @@ pub async fn handle(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
+    let (mut seen, twice) = (HashSet::new(), named_twice(&request.topics));
+    for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for wanted in topic.partitions {
+        for wanted in &topic.partitions {
+            let named = (topic.name.as_str(), wanted.partition_index);
+            let is_refused = twice.contains(&named);
+            if is_refused && !seen.insert(named) {
+                continue;
+            }
             let partition = context.catalog.partition(&topic.name, wanted.partition_index);
             let found = match partition {
-                Some(partition) => find(&partition, version, &wanted, request.isolation_level).await,
+                _ if is_refused => Err(ErrorCode::InvalidRequest),
+                Some(partition) => find(&partition, version, wanted, request.isolation_level).await,
                 None => Err(ErrorCode::UnknownTopicOrPartition),
             };
             partitions.push(respond(wanted.partition_index, found));
         }
-        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
     }
     ListOffsetsResponse { topics, ..Default::default() }
+}
+
+/// Partitions that are asked for more than once. As in Kafka they are refused, and that once.
+fn named_twice(topics: &[ListOffsetsTopic]) -> HashSet<(&str, i32)> {
+    let mut seen = HashSet::new();
+    let all = topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|one| (topic.name.as_str(), one.partition_index)));
+    all.filter(|named| !seen.insert(*named)).collect()
 }
 
 async fn find(

@@ -47,7 +47,8 @@ pub(super) async fn handle(
         Ok(answer) => ShareGroupHeartbeatResponse {
             member_id: Some(member_id),
             member_epoch: answer.member_epoch,
-            heartbeat_interval_ms,
+            // Nothing is asked of one that leaves.
+            heartbeat_interval_ms: if answer.member_epoch < 0 { 0 } else { heartbeat_interval_ms },
             assignment: answer.assignment.map(respond),
             ..Default::default()
         },
