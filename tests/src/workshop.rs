@@ -104,6 +104,8 @@ pub fn jars(project: &str, version: &str) -> Result<PathBuf, String> {
         let mut maven = Command::new("mvn");
         maven.args(["--quiet", "--batch-mode", &format!("-Dversion.kafka={version}")]);
         maven.args(["dependency:copy-dependencies", "-DoutputDirectory=."]);
+        // Two of Maven that fill an empty local repository at once get in each other's way.
+        let _alone = lock(&base()?.join("maven.lock"))?;
         call(maven.current_dir(folder))
     })
 }
@@ -161,6 +163,8 @@ pub fn apt_install(package: &str) -> Result<(), String> {
     if !has("apt-get") || !rustix::process::getuid().is_root() {
         return Err("no apt-get, or no right to use it".to_owned());
     }
+    // It does not wait for another one of itself.
+    let _alone = lock(&base()?.join("apt.lock"))?;
     let apt = |arguments: &[&str]| {
         call(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
     };
