@@ -24,9 +24,8 @@ pub(super) async fn handle(
 ) -> AlterReplicaLogDirsResponse {
     let topics = request.dirs.iter().flat_map(|dir| &dir.topics);
     let too_many = check_count(&context.config, topics.map(|topic| topic.partitions.len()).sum()).err();
-    let data_dir = context.config.data_dir.as_path();
     let results = request.dirs.into_iter().flat_map(|dir| {
-        let is_ours = Path::new(&dir.path) == data_dir;
+        let is_ours = is_same(Path::new(&dir.path), &context.config.data_dir);
         dir.topics.into_iter().map(move |topic| (is_ours, topic))
     });
     let results = results.map(|(is_ours, topic)| {
@@ -45,6 +44,11 @@ pub(super) async fn handle(
         AlterReplicaLogDirTopicResult { topic_name: topic.name, partitions }
     });
     AlterReplicaLogDirsResponse { results: results.collect(), ..Default::default() }
+}
+
+/// DescribeLogDirs tells the whole path of a directory that was given by a part of it, and that is what comes back.
+fn is_same(path: &Path, data_dir: &Path) -> bool {
+    path == data_dir || std::path::absolute(data_dir).is_ok_and(|whole| path == whole)
 }
 
 #[cfg(test)]
@@ -67,5 +71,13 @@ mod tests {
         let results = response.results.iter().flat_map(|topic| &topic.partitions);
         let codes: Vec<i16> = results.map(|result| result.error_code).collect();
         assert_eq!(codes, [0, 3, 57, 57]);
+    }
+
+    #[test]
+    fn the_directory_is_known_by_what_describe_log_dirs_says() {
+        let whole = std::path::absolute("data").unwrap();
+        assert!(is_same(&whole, Path::new("data")) && is_same(&whole, &whole));
+        assert!(is_same(Path::new("data"), Path::new("data")));
+        assert!(!is_same(Path::new("other"), Path::new("data")));
     }
 }

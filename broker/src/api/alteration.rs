@@ -50,6 +50,9 @@ pub(super) fn alter(config: &Config, catalog: &Catalog, all: Vec<Altered>, apply
             None => alteration,
         };
         let result = alteration.and_then(|alteration| {
+            if resource_type == TOPIC && resource_name.is_empty() {
+                return Err(Refusal::invalid("Default topic resources are not allowed."));
+            }
             match Resource::read(config.node_id, resource_type, &resource_name)? {
                 Resource::Topic(_) => topics.push((resource_name.clone(), alteration)),
                 other => catalog.configure(&target(other), alteration, apply)?,

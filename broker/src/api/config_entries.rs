@@ -49,11 +49,15 @@ pub(super) fn of_topic(
     let entry = |known: &TopicSetting| {
         let Resolved { value, source, synonyms } = topic::resolve(known, broker, overrides);
         let synonyms = synonyms.into_iter().filter(|_| detail.synonyms).map(|synonym| {
-            let (name, value) = (synonym.name.to_owned(), Some(synonym.value));
-            DescribeConfigsSynonym { name, value, source: synonym.source.code() }
+            let value = match synonym.source {
+                Source::DynamicTopic => known.setting.kind.shown(&synonym.value),
+                _ => synonym.value,
+            };
+            let name = synonym.name.to_owned();
+            DescribeConfigsSynonym { name, value: Some(value), source: synonym.source.code() }
         });
         DescribeConfigsResourceResult {
-            value: Some(value),
+            value: Some(known.setting.kind.shown(&value)),
             config_source: source.code(),
             synonyms: synonyms.collect(),
             documentation: detail.documentation.then(|| documentation(known)),
@@ -73,7 +77,7 @@ pub(super) fn of_broker(
         let source =
             Source::OF_BROKER.into_iter().find(|from| broker.value_from(*from, setting.name).is_some());
         DescribeConfigsResourceResult {
-            value: broker.value(setting.name).map(str::to_owned),
+            value: broker.value(setting.name).map(|value| setting.kind.shown(value)),
             read_only: !broker_scope::is_dynamic(setting.name),
             config_source: source.unwrap_or(Source::Default).code(),
             synonyms: if detail.synonyms { contributions(broker, &setting.name) } else { Vec::new() },

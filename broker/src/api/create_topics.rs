@@ -3,7 +3,7 @@
 //! Differs from Apache Kafka: the topics are there when it is answered; there is one broker, so one replica; settings that
 //! cannot be served with their meaning are refused with INVALID_CONFIG.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -47,7 +47,7 @@ fn create(
     request: CreateTopicsRequest,
 ) -> Vec<CreatableTopicResult> {
     let apply = if request.validate_only { Apply::CheckOnly } else { Apply::Now };
-    let plans = plans(config, request.topics);
+    let plans = plans(config, catalog, request.topics);
     let planned = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
     let mut created = catalog.create(planned, apply).into_iter();
     let results = plans.into_iter().map(|(name, plan)| {
@@ -64,7 +64,11 @@ fn create(
 }
 
 /// What is to be created of each topic; a topic that is named twice stands once, refused.
-fn plans(config: &Config, topics: Vec<CreatableTopic>) -> Vec<(String, Result<NewTopic, Refusal>)> {
+fn plans(
+    config: &Config,
+    catalog: &Catalog,
+    topics: Vec<CreatableTopic>,
+) -> Vec<(String, Result<NewTopic, Refusal>)> {
     let too_many = check_count(config, topics.len()).and_then(|()| check_partitions(config, &topics)).err();
     let twice: HashSet<String> = repeated(topics.iter().map(|topic| topic.name.clone()));
     let mut answered = HashSet::new();
@@ -75,7 +79,7 @@ fn plans(config: &Config, topics: Vec<CreatableTopic>) -> Vec<(String, Result<Ne
             Some(refusal) => Err(refusal.clone()),
             None if twice.contains(&name) && !answered.insert(name.clone()) => continue,
             None if twice.contains(&name) => Err(Refusal::invalid("Duplicate topic name.")),
-            None => plan(config, topic),
+            None => plan(config, catalog, topic),
         };
         plans.push((name, plan));
     }
@@ -96,14 +100,25 @@ fn check_partitions(config: &Config, topics: &[CreatableTopic]) -> Result<(), Re
     Ok(())
 }
 
-fn plan(config: &Config, topic: CreatableTopic) -> Result<NewTopic, Refusal> {
-    let partitions = partition_count(config, &topic)?;
-    let mut overrides = Overrides::new();
-    for given in topic.configs {
-        let known = topic::check(&given.name, given.value.as_deref()).map_err(TopicError::from)?;
-        overrides.insert(known.setting.name.to_owned(), given.value.unwrap_or_default());
+/// What is to be created, refused in Kafka's order: who only makes sure that a topic is there must hear that it is, whatever
+/// else the request says of it. Then come its settings, and its partitions last.
+fn plan(config: &Config, catalog: &Catalog, topic: CreatableTopic) -> Result<NewTopic, Refusal> {
+    catalog.check_new_name(&topic.name)?;
+    let partitions = partition_count(config, &topic);
+    let mut given = BTreeMap::new();
+    for config in topic.configs {
+        if config.value.is_none() {
+            topic::check(&config.name, None).map_err(TopicError::from)?;
+        }
+        // The last value for a name counts.
+        given.insert(config.name, config.value.unwrap_or_default());
     }
-    Ok(NewTopic { name: topic.name, partitions, overrides })
+    let mut overrides = Overrides::new();
+    for (name, value) in given {
+        let known = topic::check(&name, Some(&value)).map_err(TopicError::from)?;
+        overrides.insert(known.setting.name.to_owned(), value);
+    }
+    Ok(NewTopic { name: topic.name, partitions: partitions?, overrides })
 }
 
 fn partition_count(config: &Config, topic: &CreatableTopic) -> Result<i32, Refusal> {
@@ -269,6 +284,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn that_a_topic_is_there_is_said_before_all_else() {
+        let fixture = Fixture::new();
+        fixture.create("a", 1).await;
+        let wrong = [topic("a", 1, 3), topic("a", 0, 1), with("a", "retention.ms", Some("x"))];
+        for topic in wrong.into_iter().chain([assigned("a", &[(0, &[9])])]) {
+            assert_eq!(said(&create(&fixture, vec![topic]).await[0]), (36, "Topic 'a' already exists."));
+        }
+        assert_eq!(create(&fixture, vec![topic("a b", 0, 3)]).await[0].error_code, 17);
+        let both = CreatableTopic { replication_factor: 3, ..with("b", "retention.ms", Some("x")) };
+        assert_eq!(create(&fixture, vec![both]).await[0].error_code, 40, "settings before partitions");
+        let metadata = create(&fixture, vec![topic("__cluster_metadata", 1, 1)]).await;
+        let prohibited = "Creation of internal topic __cluster_metadata is prohibited.";
+        assert_eq!(said(&metadata[0]), (42, prohibited));
+    }
+
+    #[tokio::test]
     async fn one_request_makes_so_many_partitions_and_no_more() {
         let fixture = Fixture::new();
         let results = create(&fixture, vec![topic("a", 9_999, 1), topic("b", 2, 1)]).await;
@@ -327,6 +358,15 @@ mod tests {
         );
         assert_eq!(said(&results[2]).1, "Null value not supported for topic configs: retention.ms");
         assert!(said(&results[3]).1.contains("no tiered storage"));
+    }
+
+    #[tokio::test]
+    async fn the_last_value_of_a_setting_counts() {
+        let fixture = Fixture::new();
+        let mut topic = with("a", "retention.ms", Some("x"));
+        topic.configs.extend(with("a", "retention.ms", Some("5")).configs);
+        assert_eq!(said(&create(&fixture, vec![topic]).await[0]), (0, ""));
+        assert_eq!(fixture.context.catalog.topic("a").unwrap().config().retention_ms, Some(5));
     }
 
     #[tokio::test]

@@ -136,6 +136,10 @@ mod tests {
         assert_eq!(topic(&[("no.such", DELETE, None)]).await.0, 0);
         let none = "The topic 'none' does not exist.";
         assert_eq!(ask(&fixture, 2, "none", &[]).await, (3, none.to_owned()));
+        let all = "Default topic resources are not allowed.";
+        assert_eq!(ask(&fixture, 2, "", &[]).await, (42, all.to_owned()));
+        let wrong = ask(&fixture, 2, "none", &[("retention.ms", SET, Some("x"))]).await;
+        assert_eq!(wrong.0, 40, "{}", wrong.1);
         let fixed = "Cannot update these configs dynamically: [num.partitions]";
         let broker = ask(&fixture, 4, "1", &[("num.partitions", SET, Some("2"))]).await;
         assert_eq!(broker, (42, fixed.to_owned()));

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
+use sendlog_protocol::records::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
 use super::{Context, Session, error};
 
@@ -28,6 +29,9 @@ pub async fn handle(
         producer_epoch: -1,
         ..Default::default()
     };
+    if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH) {
+        return refused(ErrorCode::InvalidRequest);
+    }
     match request.transactional_id.as_deref() {
         Some("") => return refused(ErrorCode::InvalidRequest),
         Some(_) => return refused(ErrorCode::TransactionalIdAuthorizationFailed),
@@ -43,5 +47,23 @@ pub async fn handle(
             refused(error::of_storage(&storage_error))
         }
         Err(_) => refused(ErrorCode::UnknownServerError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    #[tokio::test]
+    async fn an_id_comes_with_its_epoch_or_not_at_all() {
+        let fixture = Fixture::new();
+        let ask = async |producer_id, producer_epoch| {
+            let request = InitProducerIdRequest { producer_id, producer_epoch, ..Default::default() };
+            handle(&fixture.context, &fixture.session, 4, request).await.error_code
+        };
+        assert_eq!([ask(-1, -1).await, ask(5, 0).await], [0, 0]);
+        let invalid = ErrorCode::InvalidRequest.code();
+        assert_eq!([ask(5, -1).await, ask(-1, 0).await], [invalid, invalid]);
     }
 }

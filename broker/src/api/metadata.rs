@@ -148,7 +148,9 @@ async fn create_missing(
             Some(Ok(_) | Err(TopicError::Exists(_))) => {
                 context.catalog.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)
             }
-            Some(Err(TopicError::Internal(_))) => Err(ErrorCode::UnknownTopicOrPartition),
+            Some(Err(TopicError::Internal(_) | TopicError::Prohibited(_))) => {
+                Err(ErrorCode::UnknownTopicOrPartition)
+            }
             Some(Err(error)) => Err(refused(name, error)),
             None => Err(ErrorCode::PolicyViolation),
         };

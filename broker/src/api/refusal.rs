@@ -67,7 +67,7 @@ fn of_topic(topic_error: &TopicError) -> ErrorCode {
         TopicError::Relaxed(_) | TopicError::Config(_) | TopicError::Setting(ScopeError::Config(_)) => {
             ErrorCode::InvalidConfig
         }
-        TopicError::Setting(ScopeError::Request(_)) => ErrorCode::InvalidRequest,
+        TopicError::Prohibited(_) | TopicError::Setting(ScopeError::Request(_)) => ErrorCode::InvalidRequest,
         TopicError::Partitions(_) => ErrorCode::InvalidPartitions,
         TopicError::Limit { .. } => ErrorCode::PolicyViolation,
         TopicError::FolderInTheWay { .. } => ErrorCode::KafkaStorageError,

@@ -69,6 +69,15 @@ impl Catalog {
         self.create_for(Creator::Client, wanted, apply)
     }
 
+    /// Whether a client may create a topic of this name now, whatever else it says of it.
+    ///
+    /// # Errors
+    /// [`TopicError`], as [`Catalog::create`] would have it.
+    pub fn check_new_name(&self, name: &str) -> Result<(), TopicError> {
+        let changing = self.lock_changing();
+        check_name(&changing, &self.load(), name, Creator::Client)
+    }
+
     /// Creates a topic that the broker keeps something in. Blocks on the disk.
     ///
     /// # Errors
@@ -182,10 +191,14 @@ impl Catalog {
     /// Changes what topics set. For each whether it is done. Blocks on the disk.
     pub fn alter(&self, wanted: Vec<(String, Alteration)>, apply: Apply) -> Vec<Result<(), TopicError>> {
         self.change_topics(wanted, apply, |next, (name, alteration)| {
-            let topic = next.by_name(&name).ok_or(TopicError::NothingToAlter(name))?;
             let live = self.live();
-            let overrides = alteration.apply(&TopicScope(&live.config.settings), &topic.overrides)?;
+            let found = next.by_name(&name);
+            let none = Arc::default();
+            let before = found.map_or(&none, |topic| &topic.overrides);
+            let overrides = alteration.apply(&TopicScope(&live.config.settings), before)?;
             let config = effective(&live.config, &overrides)?;
+            // A wrong setting is the first that a client hears of, as with Kafka.
+            let topic = found.ok_or(TopicError::NothingToAlter(name))?;
             let is_relaxed = !config.syncs_before_ack() && live.config.topic_defaults.syncs_before_ack();
             if is_relaxed && name::is_internal(&topic.name) {
                 return Err(TopicError::Relaxed(topic.name.to_string()));
@@ -240,19 +253,7 @@ impl Catalog {
         new: NewTopic,
         creator: Creator,
     ) -> Result<Arc<Topic>, TopicError> {
-        name::check(&new.name)?;
-        if creator == Creator::Client && name::is_internal(&new.name) {
-            return Err(TopicError::Internal(new.name));
-        }
-        if next.by_name(&new.name).is_some() {
-            return Err(TopicError::Exists(new.name));
-        }
-        if changing.deleting.iter().any(|deleting| deleting.name == new.name) {
-            return Err(TopicError::StillDeleting(new.name));
-        }
-        if let Some(existing) = changing.colliding(&new.name) {
-            return Err(TopicError::Collides { existing: existing.to_string(), name: new.name });
-        }
+        check_name(changing, next, &new.name, creator)?;
         if new.partitions < 1 || TOPIC_PARTITIONS_MAX < new.partitions {
             return Err(TopicError::Partitions(format!(
                 "Number of partitions must be between 1 and {TOPIC_PARTITIONS_MAX}, not {}",
@@ -379,6 +380,27 @@ impl Changing {
     fn release(&mut self, name: &str) {
         self.collision_keys.remove(name::collision_key(name).as_ref());
     }
+}
+
+/// Whether a topic may get this name.
+fn check_name(changing: &Changing, next: &Topics, name: &str, creator: Creator) -> Result<(), TopicError> {
+    name::check(name)?;
+    if creator == Creator::Client && name == name::METADATA_LOG {
+        return Err(TopicError::Prohibited(name.to_owned()));
+    }
+    if creator == Creator::Client && name::is_internal(name) {
+        return Err(TopicError::Internal(name.to_owned()));
+    }
+    if next.by_name(name).is_some() {
+        return Err(TopicError::Exists(name.to_owned()));
+    }
+    if changing.deleting.iter().any(|deleting| deleting.name == name) {
+        return Err(TopicError::StillDeleting(name.to_owned()));
+    }
+    if let Some(existing) = changing.colliding(name) {
+        return Err(TopicError::Collides { existing: existing.to_string(), name: name.to_owned() });
+    }
+    Ok(())
 }
 
 fn check_growth(topic: &Topic, count: i32) -> Result<(), TopicError> {

@@ -17,6 +17,9 @@ pub enum TopicError {
     /// The name is kept for the broker.
     #[error("Topic '{0}' is internal: it is the broker's own")]
     Internal(String),
+    /// The name is that of Kafka's log of metadata, whose folder a Kafka would take for its own.
+    #[error("Creation of internal topic {0} is prohibited.")]
+    Prohibited(String),
     /// One of the broker's own topics would lose what was acknowledged.
     #[error(
         "Topic '{0}' is internal: what is acknowledged in it is on disk, unless --flush relaxes that for all"

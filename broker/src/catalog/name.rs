@@ -10,6 +10,9 @@ const LENGTH_MAX: usize = 249;
 /// Topics that the broker will make for itself; a client's own under these names would be in the way.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
+/// Kafka's log of metadata. No topic has this name: a Kafka that takes over the directory would read it as its own.
+pub(super) const METADATA_LOG: &str = "__cluster_metadata";
+
 /// Why a topic cannot have a name; the text is Kafka's and is sent to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

@@ -270,7 +270,13 @@ const TOPIC_DEFAULTS: &[Setting] = &[
         "",
         "Default of `compression.type`.",
     ),
-    row("compression.gzip.level", int(-1, 9), Some("-1"), "", "Default of `compression.gzip.level`."),
+    row(
+        "compression.gzip.level",
+        Kind::Level { min: 1, max: 9 },
+        Some("-1"),
+        "",
+        "Default of `compression.gzip.level`.",
+    ),
     row("compression.lz4.level", int(1, 17), Some("9"), "", "Default of `compression.lz4.level`."),
     row("compression.zstd.level", int(-131_072, 22), Some("3"), "", "Default of `compression.zstd.level`."),
     row(

@@ -67,7 +67,8 @@ impl Scope for ClientMetricsScope {
         if name == "match" {
             let is_selector = |item: &str| {
                 item.split_once('=').is_some_and(|(selector, pattern)| {
-                    SELECTORS.contains(&selector.trim()) && !pattern.trim().is_empty()
+                    let is_pattern = !pattern.trim().is_empty() && !pattern.contains('=');
+                    is_pattern && SELECTORS.contains(&selector.trim())
                 })
             };
             let mut items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -109,6 +110,8 @@ mod tests {
         assert!(check("interval.ms", "99").unwrap_err().contains("must be between 100 and 3600000"));
         assert_eq!(check("match", "color=a").unwrap_err(), "Illegal client matching pattern: color=a");
         assert!(check("match", "client_id=").is_err());
+        assert!(check("match", "client_id=a=b").is_err());
+        assert!(check("metrics", "a,,b").is_err());
         assert_eq!(check("x", "1").unwrap_err(), "Unknown client metrics configuration: x");
     }
 }

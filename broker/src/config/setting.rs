@@ -4,6 +4,8 @@
 //! `--help`, DescribeConfigs and `docs/configuration.md` all read the same rows. What a setting's value
 //! does to the broker is not known here.
 
+use std::fmt;
+
 /// A setting of the broker or of a topic.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -38,6 +40,13 @@ pub enum Kind {
         /// Largest value allowed.
         max: i64,
     },
+    /// A whole number, reported as INT, or -1, which leaves the choice to others.
+    Level {
+        /// Smallest value allowed.
+        min: i64,
+        /// Largest value allowed.
+        max: i64,
+    },
     /// A number between zero and one.
     Ratio,
     /// A number above zero.
@@ -58,7 +67,7 @@ pub const VALUE_BYTES_MAX: usize = i16::MAX as usize;
 pub enum Value {
     /// Of [`Kind::Boolean`].
     Boolean(bool),
-    /// Of [`Kind::Int`] and [`Kind::Long`].
+    /// Of [`Kind::Int`], [`Kind::Long`] and [`Kind::Level`].
     Whole(i64),
     /// Of [`Kind::Ratio`] and [`Kind::Double`].
     Ratio(f64),
@@ -86,20 +95,22 @@ impl Kind {
                 _ => Err("Expected value to be either true or false".to_owned()),
             },
             Self::Int { min, max } | Self::Long { min, max } => {
-                let number: i64 =
-                    text.parse().map_err(|_| format!("Not a number of type {}", self.type_name()))?;
-                within(number, min, max).map(Value::Whole)
+                self.whole(text).and_then(|number| within(number, min, max)).map(Value::Whole)
             }
-            Self::Ratio => match text.parse::<f64>() {
+            Self::Level { min, max } => match self.whole(text)? {
+                number if number == -1 || (min..=max).contains(&number) => Ok(Value::Whole(number)),
+                _ => Err(format!("Value must be between {min} and {max} or equal to -1")),
+            },
+            Self::Ratio => match double(text) {
                 Ok(number) if (0.0..=1.0).contains(&number) => Ok(Value::Ratio(number)),
                 Ok(number) if 1.0 < number => Err("Value must be no more than 1".to_owned()),
                 Ok(_) => Err("Value must be at least 0".to_owned()),
-                Err(_) => Err("Not a number of type DOUBLE".to_owned()),
+                Err(reason) => Err(reason),
             },
-            Self::Double => match text.parse::<f64>() {
+            Self::Double => match double(text) {
                 Ok(number) if 0.0 < number && number.is_finite() => Ok(Value::Ratio(number)),
                 Ok(_) => Err("Value must be more than 0".to_owned()),
-                Err(_) => Err("Not a number of type DOUBLE".to_owned()),
+                Err(reason) => Err(reason),
             },
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Self::Choice(words) => Err(format!("String must be one of: {}", words.join(", "))),
@@ -108,12 +119,30 @@ impl Kind {
         }
     }
 
+    /// A whole number that fits the type.
+    fn whole(self, text: &str) -> Result<i64, String> {
+        let number = match self {
+            Self::Long { .. } => text.parse().ok(),
+            _ => text.parse::<i32>().ok().map(i64::from),
+        };
+        number.ok_or_else(|| format!("Not a number of type {}", self.type_name()))
+    }
+
+    /// `value` as Kafka tells it: without spaces, and numbers in their usual form.
+    #[must_use]
+    pub fn shown(self, value: &str) -> String {
+        match (self, self.parse(value)) {
+            (Self::Text, _) | (_, Err(_)) => value.to_owned(),
+            (_, Ok(parsed)) => parsed.to_string(),
+        }
+    }
+
     /// Kafka's name of the type.
     #[must_use]
     pub fn type_name(self) -> &'static str {
         match self {
             Self::Boolean => "BOOLEAN",
-            Self::Int { .. } => "INT",
+            Self::Int { .. } | Self::Level { .. } => "INT",
             Self::Long { .. } => "LONG",
             Self::Ratio | Self::Double => "DOUBLE",
             Self::Choice(_) | Self::Text => "STRING",
@@ -127,7 +156,7 @@ impl Kind {
         match self {
             Self::Boolean => 1,
             Self::Choice(_) | Self::Text => 2,
-            Self::Int { .. } => 3,
+            Self::Int { .. } | Self::Level { .. } => 3,
             Self::Long { .. } => 5,
             Self::Ratio | Self::Double => 6,
             Self::List(_) => 7,
@@ -140,6 +169,7 @@ impl Kind {
         match self {
             Self::Boolean => "true, false".to_owned(),
             Self::Int { min, max } | Self::Long { min, max } => bounds_of(min, max),
+            Self::Level { min, max } => format!("{min} to {max}, or -1"),
             Self::Ratio => "0 to 1".to_owned(),
             Self::Double => "more than 0".to_owned(),
             Self::Choice(words) => words.join(", "),
@@ -159,6 +189,36 @@ impl Setting {
             (Ok(given), Ok(usual)) => given == usual,
             _ => false,
         }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => value.fmt(out),
+            Self::Whole(number) => number.fmt(out),
+            Self::Ratio(number) => write_double(*number, out),
+            Self::Text(text) => out.write_str(text),
+            Self::List(items) => out.write_str(&items.join(",")),
+        }
+    }
+}
+
+/// As Java reads a `double`, which may say that it is one.
+fn double(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+    number.parse().map_err(|_| "Not a number of type DOUBLE".to_owned())
+}
+
+/// As Java writes a `double`.
+fn write_double(number: f64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if number == 0.0 || (1e-3..1e7).contains(&number.abs()) {
+        return write!(out, "{number:?}");
+    }
+    let written = format!("{number:E}");
+    match written.split_once('E') {
+        Some((digits, power)) if !digits.contains('.') => write!(out, "{digits}.0E{power}"),
+        _ => out.write_str(&written),
     }
 }
 
@@ -184,14 +244,20 @@ fn bounds_of(min: i64, max: i64) -> String {
 
 fn parse_list(text: &str, words: &[&str]) -> Result<Vec<String>, String> {
     let mut items: Vec<String> = Vec::new();
-    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+    if text.is_empty() {
+        return Ok(items);
+    }
+    for item in text.split(',').map(str::trim) {
+        if item.is_empty() {
+            return Err("values must not be empty".to_owned());
+        }
         if !words.is_empty() && !words.contains(&item) {
             return Err(format!("String must be one of: {}", words.join(", ")));
         }
-        if items.iter().any(|seen| seen == item) {
-            return Err(format!("'{item}' is listed twice"));
+        // Kafka refuses it for some settings only; named again, it means nothing more.
+        if !items.iter().any(|seen| seen == item) {
+            items.push(item.to_owned());
         }
-        items.push(item.to_owned());
     }
     Ok(items)
 }
@@ -209,7 +275,32 @@ mod tests {
         assert_eq!(kind.parse("11"), Err("Value must be no more than 10".to_owned()));
         assert_eq!(kind.parse("ten"), Err("Not a number of type INT".to_owned()));
         assert_eq!(kind.parse("99999999999999999999"), Err("Not a number of type INT".to_owned()));
+        assert_eq!(kind.parse("2147483648"), Err("Not a number of type INT".to_owned()));
         assert_eq!(kind.parse(""), Err("Not a number of type INT".to_owned()));
+    }
+
+    #[test]
+    fn levels_have_a_value_apart_from_their_bounds() {
+        let kind = Kind::Level { min: 1, max: 9 };
+        assert_eq!([kind.parse("-1"), kind.parse("9")], [Ok(Value::Whole(-1)), Ok(Value::Whole(9))]);
+        for wrong in ["0", "10", "-2"] {
+            let reason = "Value must be between 1 and 9 or equal to -1".to_owned();
+            assert_eq!(kind.parse(wrong), Err(reason), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_are_told_as_kafka_tells_them() {
+        let long = Kind::Long { min: -1, max: i64::MAX };
+        assert_eq!([" 7 ", "+5", "007", "-0"].map(|value| long.shown(value)), ["7", "5", "7", "0"]);
+        assert_eq!(Kind::Boolean.shown("TRUE"), "true");
+        let list = Kind::List(&["compact", "delete"]);
+        assert_eq!([list.shown("compact, delete"), list.shown("")], ["compact,delete", ""]);
+        let ratios = ["1", ".5", "0", "1e-5", "0.001", "0.00012"].map(|value| Kind::Ratio.shown(value));
+        assert_eq!(ratios, ["1.0", "0.5", "0.0", "1.0E-5", "0.001", "1.2E-4"]);
+        let most = "1.7976931348623157E308";
+        assert_eq!([Kind::Double.shown(most), Kind::Double.shown("1e9")], [most, "1.0E9"]);
+        assert_eq!(Kind::Text.shown(" as it is "), " as it is ");
     }
 
     #[test]
@@ -235,10 +326,14 @@ mod tests {
             Ok(Value::List(vec!["compact".into(), "delete".into()]))
         );
         assert_eq!(list.parse(""), Ok(Value::List(vec![])));
-        assert!(list.parse("delete,delete").is_err());
+        assert_eq!(list.parse("delete,delete"), Ok(Value::List(vec!["delete".into()])));
+        for empty in ["delete,", ",", "delete,,compact"] {
+            assert_eq!(list.parse(empty), Err("values must not be empty".to_owned()), "{empty}");
+        }
         assert!(list.parse("shred").is_err());
         assert_eq!(Kind::Ratio.parse("0.5"), Ok(Value::Ratio(0.5)));
-        assert!(Kind::Ratio.parse("1.01").is_err());
+        assert_eq!(Kind::Ratio.parse("0.5f"), Ok(Value::Ratio(0.5)));
+        assert!(["1.01", "inf", "0.5x", "f"].into_iter().all(|text| Kind::Ratio.parse(text).is_err()));
         assert!(Kind::Ratio.parse("NaN").is_err());
         assert_eq!(Kind::Double.parse("1.7976931348623157E308"), Ok(Value::Ratio(f64::MAX)));
         assert!(["0", "-1", "inf", "NaN", "x"].into_iter().all(|text| Kind::Double.parse(text).is_err()));

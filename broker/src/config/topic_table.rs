@@ -85,7 +85,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
     ),
     row(
         "compression.gzip.level",
-        int(-1, 9),
+        Kind::Level { min: 1, max: 9 },
         "-1",
         "",
         &[same("compression.gzip.level")],

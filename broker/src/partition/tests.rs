@@ -217,6 +217,16 @@ fn duplicates_survive_a_restart_with_and_without_a_checkpoint() {
     }
 }
 
+#[test]
+fn a_duplicate_is_told_when_it_was_appended() {
+    for (kind, expected) in [("LogAppendTime", 1_000), ("CreateTime", -1)] {
+        let rig = rig(&[&format!("log.message.timestamp.type={kind}")]);
+        let told = [0, 0, 1, 0].map(|sequence| rig.append(numbered(sequence)).unwrap());
+        assert_eq!(told.map(|appended| appended.base_offset), [0, 0, 1, 0]);
+        assert_eq!(told.map(|appended| appended.log_append_time_ms), [expected; 4], "{kind}");
+    }
+}
+
 /// A checkpoint may have a log scanned from further back than its producers and epochs are known.
 #[test]
 fn a_leader_epoch_without_records_survives_a_scan_of_the_whole_log() {

@@ -104,7 +104,12 @@ impl Partition {
                     Ok(SequenceCheck::Fresh) => {}
                     Ok(SequenceCheck::Duplicate(seen)) => {
                         let base_offset = seen.base_offset;
-                        results.push(Ok(Appended { base_offset, log_append_time_ms: -1, log_start_offset }));
+                        // Its largest timestamp is when it was appended; the producer tells its user.
+                        let log_append_time_ms = match config.timestamp_type {
+                            TimestampType::LogAppendTime => seen.timestamp_ms,
+                            TimestampType::CreateTime => -1,
+                        };
+                        results.push(Ok(Appended { base_offset, log_append_time_ms, log_start_offset }));
                         continue;
                     }
                     Err(error) => {
