@@ -145,4 +145,14 @@ mod tests {
         };
         assert_eq!(heartbeat::handle(&fixture.context, &fixture.session, 4, beat).await.error_code, 0);
     }
+
+    #[tokio::test]
+    async fn a_refusal_names_no_protocol_where_it_can_be_null() {
+        let fixture = Fixture::new();
+        for (version, name) in [(6, Some("")), (7, None)] {
+            let refused = join(&fixture, version, "").await;
+            assert_eq!(refused.error_code, ErrorCode::InconsistentGroupProtocol.code());
+            assert_eq!(refused.protocol_name.as_deref(), name, "version {version}");
+        }
+    }
 }

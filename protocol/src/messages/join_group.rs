@@ -37,7 +37,7 @@ message! {
         generation_id: i32 = -1, 0..;
         protocol_type: Option<String>, 7.., nullable 7..;
         /// The assignor that all members know.
-        protocol_name: Option<String> = Some(String::new()), 0.., nullable 7..;
+        protocol_name: Option<String>, 0.., nullable 7..;
         /// Id of the member that assigns.
         leader: String, 0..;
         /// Tells the leader that the assignment stands (KIP-814).

@@ -18,11 +18,6 @@ pub fn refuse_join(member_id: &str, error: ErrorCode) -> JoinGroupResponse {
     }
 }
 
-/// JoinGroup is refused to one that is no member (any longer); Kafka says no protocol then.
-pub fn refuse_stranger(member_id: &str, error: ErrorCode) -> JoinGroupResponse {
-    JoinGroupResponse { protocol_name: None, ..refuse_join(member_id, error) }
-}
-
 /// SyncGroup is refused.
 pub fn refuse_sync(error: ErrorCode) -> SyncGroupResponse {
     SyncGroupResponse { error_code: error.code(), ..SyncGroupResponse::default() }

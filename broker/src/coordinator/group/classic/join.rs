@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 
-use super::answers::{refuse_join, refuse_stranger};
+use super::answers::refuse_join;
 use super::member::{Member, owned_protocols, protocols_bytes};
 use super::roster::MemberUpdate;
 use super::{ClassicGroup, State};
@@ -169,7 +169,7 @@ impl ClassicGroup {
             return self.add_member(join, id, env, fx);
         }
         if let Err(error) = self.roster.validate(&join.member_id, join.instance_id.as_deref()) {
-            return Some(refuse_stranger(&join.member_id, error));
+            return Some(refuse_join(&join.member_id, error));
         }
         let is_changed =
             self.roster.get(&join.member_id).is_some_and(|member| !member.matches(&join.protocols));

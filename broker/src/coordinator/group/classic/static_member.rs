@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sendlog_protocol::error_code::ErrorCode;
 use sendlog_protocol::messages::JoinGroupResponse;
 
-use super::answers::{refuse_stranger, refuse_sync};
+use super::answers::{refuse_join, refuse_sync};
 use super::join::Join;
 use super::{ClassicGroup, State};
 use crate::coordinator::group::{Effects, Env, Reply};
@@ -57,7 +57,7 @@ impl ClassicGroup {
     fn fence(&mut self, old_id: &str, new_id: &Arc<str>, fx: &mut Effects) {
         let (join, sync) = self.roster.rename(old_id, Arc::clone(new_id));
         if let Some(ticket) = join {
-            fx.reply(ticket, Reply::Join(refuse_stranger(old_id, ErrorCode::FencedInstanceId)));
+            fx.reply(ticket, Reply::Join(refuse_join(old_id, ErrorCode::FencedInstanceId)));
         }
         if let Some(ticket) = sync {
             fx.reply(ticket, Reply::Sync(refuse_sync(ErrorCode::FencedInstanceId)));
