@@ -20,6 +20,8 @@ use crate::coordinator::group::{CoordinatorError, Meet, Reply};
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=9;
 
+/// The first version that tells how long a rebalance may take; before, it is as long as the session.
+const FIRST_WITH_REBALANCE_TIMEOUT: i16 = 1;
 /// The first version in which a dynamic member is given its id before it joins (KIP-394).
 const FIRST_WITH_ID_FIRST: i16 = 4;
 /// The first version in which the protocol may be null.
@@ -32,8 +34,11 @@ pub(super) async fn handle(
     context: &Context,
     caller: &Caller<'_>,
     version: i16,
-    request: JoinGroupRequest,
+    mut request: JoinGroupRequest,
 ) -> JoinGroupResponse {
+    if version < FIRST_WITH_REBALANCE_TIMEOUT {
+        request.rebalance_timeout_ms = request.session_timeout_ms;
+    }
     let member_id = request.member_id.clone();
     let mut response = match join(context, caller, version, request).await {
         Ok(Reply::Join(response)) => response,
@@ -89,18 +94,68 @@ fn refused(member_id: String, code: ErrorCode) -> JoinGroupResponse {
 
 #[cfg(test)]
 mod tests {
+    use sendlog_protocol::consumer_protocol::ConsumerProtocolSubscription;
+    use sendlog_protocol::messages::{
+        ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequestProtocol,
+    };
+
     use super::*;
     use crate::api::testing::Fixture;
+    use crate::api::{consumer_group_heartbeat, heartbeat};
+
+    async fn join(fixture: &Fixture, version: i16, protocol_type: &str) -> JoinGroupResponse {
+        let subscription = ConsumerProtocolSubscription {
+            topics: vec!["t".to_owned()],
+            ..ConsumerProtocolSubscription::default()
+        };
+        let metadata = subscription.to_metadata(0).unwrap();
+        let request = JoinGroupRequest {
+            group_id: "g".to_owned(),
+            session_timeout_ms: 45_000,
+            rebalance_timeout_ms: -1,
+            protocol_type: protocol_type.to_owned(),
+            protocols: vec![JoinGroupRequestProtocol { name: "range".to_owned(), metadata }],
+            ..JoinGroupRequest::default()
+        };
+        let caller = Caller { session: &fixture.session, client_id: "c" };
+        handle(&fixture.context, &caller, version, request).await
+    }
 
     #[tokio::test]
-    async fn one_that_is_refused_is_told_of_no_protocol() {
+    async fn version_0_gives_a_member_of_a_consumer_group_the_time_of_its_session() {
         let fixture = Fixture::new();
+        fixture.create("t", 1).await;
         let caller = Caller { session: &fixture.session, client_id: "c" };
-        for version in *VERSIONS.start()..=*VERSIONS.end() {
-            let request = JoinGroupRequest { group_id: String::new(), ..JoinGroupRequest::default() };
-            let answer = handle(&fixture.context, &caller, version, request).await;
-            assert_eq!(answer.error_code, ErrorCode::InvalidGroupId.code());
-            assert_eq!(answer.protocol_name, (version < 7).then(String::new), "version {version}");
+        let first = ConsumerGroupHeartbeatRequest {
+            group_id: "g".to_owned(),
+            member_id: "m".to_owned(),
+            rebalance_timeout_ms: 30_000,
+            subscribed_topic_names: Some(vec!["t".to_owned()]),
+            topic_partitions: Some(Vec::new()),
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        assert_eq!(consumer_group_heartbeat::handle(&fixture.context, &caller, 1, first).await.error_code, 0);
+        let joined = join(&fixture, 0, "consumer").await;
+        assert_eq!((joined.error_code, joined.protocol_name.as_deref()), (0, Some("range")));
+        let passed =
+            fixture.context.groups.run("g", Meet::Existing, |group, env, fx| group.on_deadline(env, fx));
+        passed.await.unwrap();
+        let beat = HeartbeatRequest {
+            group_id: "g".to_owned(),
+            generation_id: joined.generation_id,
+            member_id: joined.member_id,
+            ..HeartbeatRequest::default()
+        };
+        assert_eq!(heartbeat::handle(&fixture.context, &fixture.session, 4, beat).await.error_code, 0);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_no_protocol_where_it_can_be_null() {
+        let fixture = Fixture::new();
+        for (version, name) in [(6, Some("")), (7, None)] {
+            let refused = join(&fixture, version, "").await;
+            assert_eq!(refused.error_code, ErrorCode::InconsistentGroupProtocol.code());
+            assert_eq!(refused.protocol_name.as_deref(), name, "version {version}");
         }
     }
 }

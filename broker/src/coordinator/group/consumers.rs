@@ -92,7 +92,6 @@ impl Group {
         env: &Env<'_>,
         fx: &mut Effects,
     ) -> JoinGroupResponse {
-        let member_id = request.member_id.clone();
         let answer = match self.kind_mut() {
             Kind::Consumer(group) => {
                 group.join_classic(request, joiner, env, fx).map_err(|refused| refused.code)
@@ -100,11 +99,7 @@ impl Group {
             Kind::Simple | Kind::Classic(_) | Kind::Share(_) => Err(ErrorCode::InconsistentGroupProtocol),
         };
         self.settle_protocol(env, fx);
-        answer.unwrap_or_else(|code| JoinGroupResponse {
-            error_code: code.code(),
-            member_id,
-            ..Default::default()
-        })
+        answer.unwrap_or_else(|code| JoinGroupResponse { error_code: code.code(), ..Default::default() })
     }
 
     /// SyncGroup to a consumer group.

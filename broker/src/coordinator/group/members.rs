@@ -84,7 +84,7 @@ impl Group {
                 answer
             }
             Kind::Consumer(group) => {
-                let answer = group.leave_classic(request, env, fx);
+                let answer = group.leave_by_name(request, env, fx);
                 self.settle_protocol(env, fx);
                 answer
             }

@@ -75,18 +75,12 @@ impl ClassicGroup {
         env: &Env<'_>,
         fx: &mut Effects,
     ) -> Option<JoinGroupResponse> {
-        let rebalance_timeout_ms = request.rebalance_timeout_ms;
         let join = Join {
             member_id: request.member_id,
             instance_id: request.group_instance_id,
             protocol_type: request.protocol_type,
             session_timeout_ms: request.session_timeout_ms,
-            // Version 0 has none.
-            rebalance_timeout_ms: if rebalance_timeout_ms < 0 {
-                request.session_timeout_ms
-            } else {
-                rebalance_timeout_ms
-            },
+            rebalance_timeout_ms: request.rebalance_timeout_ms,
             protocols: owned_protocols(request.protocols),
             reason: request.reason.unwrap_or_else(|| "not provided".to_owned()),
             joiner,

@@ -4,7 +4,7 @@
 //! it has given up. SyncGroup fetches what it then has; Heartbeat tells it when to join again. Nobody waits for anybody, and
 //! nobody leads.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sendlog_protocol::error_code::ErrorCode;
@@ -165,46 +165,38 @@ impl ConsumerGroup {
         Ok(HeartbeatResponse { error_code: ErrorCode::RebalanceInProgress.code(), ..Default::default() })
     }
 
-    /// Serves LeaveGroup, whose members each have their own answer.
-    pub fn leave_classic(
+    /// Serves LeaveGroup, whose members each have their own answer. An administrator removes members of either protocol
+    /// by it, static ones by their instance alone. All are looked up before any goes, so one may be named again.
+    pub fn leave_by_name(
         &mut self,
         request: LeaveGroupRequest,
         env: &Env<'_>,
         fx: &mut Effects,
     ) -> LeaveGroupResponse {
-        let mut leaving: Vec<Arc<str>> = Vec::new();
-        let mut left: HashSet<Arc<str>> = HashSet::new();
+        let mut leaving: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut members = Vec::with_capacity(request.members.len());
-        for identity in request.members {
-            let found = self.leaver(&identity).and_then(|id| match left.insert(Arc::clone(&id)) {
-                true => Ok(id),
-                false => Err(self.unknown_member(&id)),
-            });
-            let (member_id, error_code) = match found {
+        for MemberIdentity { member_id, group_instance_id, .. } in request.members {
+            let error = match self.leaver(&member_id, group_instance_id.as_deref()) {
                 Ok(id) => {
-                    let member_id = id.to_string();
-                    leaving.push(id);
-                    (member_id, ErrorCode::None)
+                    leaving.insert(id);
+                    ErrorCode::None
                 }
-                Err(refused) => (identity.member_id, refused.code),
+                Err(refused) => refused.code,
             };
-            let group_instance_id = identity.group_instance_id;
-            members.push(MemberResponse { member_id, group_instance_id, error_code: error_code.code() });
+            members.push(MemberResponse { member_id, group_instance_id, error_code: error.code() });
         }
+        let leaving: Vec<Arc<str>> = leaving.into_iter().collect();
         self.fence(&leaving, env, fx);
         LeaveGroupResponse { members, ..Default::default() }
     }
 
-    /// Who leaves: a static member may be named by its instance alone.
-    fn leaver(&self, identity: &MemberIdentity) -> Result<Arc<str>, Refused> {
-        let id = match identity.group_instance_id.as_deref() {
-            Some(instance) if identity.member_id.is_empty() => {
-                self.instances.get(instance).cloned().ok_or_else(|| unknown_instance(instance))?
+    fn leaver(&self, member_id: &str, instance_id: Option<&str>) -> Result<Arc<str>, Refused> {
+        match instance_id {
+            Some(instance) if member_id.is_empty() => {
+                self.instances.get(instance).cloned().ok_or_else(|| unknown_instance(instance))
             }
-            instance => self.present(&identity.member_id, instance)?.0,
-        };
-        let is_classic = self.members.get(&id).is_some_and(|member| member.profile.is_classic());
-        if is_classic { Ok(id) } else { Err(not_classic(&id)) }
+            instance => Ok(self.present(member_id, instance)?.0),
+        }
     }
 
     /// The classic member that a request comes from, in the generation that it believes in.

@@ -214,12 +214,3 @@ fn a_long_client_id_is_cut_in_the_member_id() {
     let answer = bench.happen(|group, env, fx| group.join(request, joiner, Ticket(0), env, fx)).unwrap();
     assert_eq!(answer.member_id.len(), 254 + 37);
 }
-
-#[test]
-fn a_request_without_a_rebalance_time_out_has_the_one_of_its_session() {
-    let mut bench = Bench::new();
-    let mut old = joining("");
-    old.request.rebalance_timeout_ms = -1;
-    bench.add_as(&old);
-    assert_eq!(i64::from(bench.group.members().next().unwrap().rebalance_timeout_ms), SESSION_MS);
-}

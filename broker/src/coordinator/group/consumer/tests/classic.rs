@@ -14,6 +14,8 @@ use super::*;
 use crate::coordinator::group::Ticket;
 use crate::coordinator::group::classic::{ClassicGroup, Joiner, Member};
 
+const UNKNOWN: i16 = ErrorCode::UnknownMemberId.code();
+
 const JOINER: Joiner<'_> = Joiner {
     client_id: "classic",
     client_host: "/192.0.2.2",
@@ -92,6 +94,21 @@ impl World {
             Ok(answer) => ErrorCode::from_code(answer.error_code).unwrap(),
             Err(refused) => refused.code,
         }
+    }
+
+    /// The errors of those who leave, by id and instance id; the answer names them as the request did.
+    fn leave_group(&mut self, leaving: &[(&str, Option<&str>)]) -> Vec<i16> {
+        let identity = |(id, instance): &(&str, Option<&str>)| MemberIdentity {
+            member_id: (*id).to_owned(),
+            group_instance_id: instance.map(str::to_owned),
+            ..Default::default()
+        };
+        let members = leaving.iter().map(identity).collect();
+        let request = LeaveGroupRequest { group_id: "g".to_owned(), members, ..Default::default() };
+        let left = self.event(|group, env, fx| group.leave_by_name(request, env, fx)).members;
+        let named = left.iter().map(|member| (&*member.member_id, member.group_instance_id.as_deref()));
+        assert!(named.eq(leaving.iter().copied()));
+        left.iter().map(|member| member.error_code).collect()
     }
 
     /// A classic group of one member, `c`, which has all of `t`; `waits`: its JoinGroup waits for the next generation.
@@ -220,14 +237,28 @@ fn classic_members_come_and_go_in_a_group_of_the_consumer_protocol() {
     let refused = world.event(|group, env, fx| group.join_classic(other, JOINER, env, fx)).unwrap_err();
     assert_eq!(refused.code, ErrorCode::InconsistentGroupProtocol);
 
-    let identity = |member_id: &str| MemberIdentity { member_id: member_id.to_owned(), ..Default::default() };
-    let members = vec![identity(&id), identity(&id), identity("n")];
-    let request = LeaveGroupRequest { group_id: "g".to_owned(), members, ..Default::default() };
-    let left = world.event(|group, env, fx| group.leave_classic(request, env, fx));
-    let codes: Vec<i16> = left.members.iter().map(|member| member.error_code).collect();
-    let unknown = ErrorCode::UnknownMemberId.code();
-    assert_eq!(codes, [0, unknown, unknown]);
+    assert_eq!(world.leave_group(&[(&id, None), (&id, None), ("x", None)]), [0, 0, UNKNOWN]);
     assert_eq!(world.group.members.len(), 1);
+    world.check_stored();
+}
+
+#[test]
+fn an_administrator_removes_members_of_the_new_protocol() {
+    let mut world = World::new(&[("t", 4)], &[]);
+    for (id, instance_id) in [("a", None), ("b", Some("i")), ("c", Some("j")), ("d", None)] {
+        let instance_id = instance_id.map(str::to_owned);
+        world.heartbeat(&ConsumerGroupHeartbeatRequest { instance_id, ..join(id, &["t"]) }).unwrap();
+    }
+    let epoch = world.group.epoch.epoch;
+    let fenced = ErrorCode::FencedInstanceId.code();
+    let refused = world.leave_group(&[("", Some("x")), ("b", Some("j")), ("a", Some("x")), ("", None)]);
+    assert_eq!(refused, [UNKNOWN, fenced, UNKNOWN, UNKNOWN]);
+    assert_eq!((world.group.members.len(), world.group.epoch.epoch), (4, epoch));
+    let left = world.leave_group(&[("", Some("i")), ("b", None), ("a", None), ("c", Some("j"))]);
+    assert_eq!((left, world.group.epoch.epoch), (vec![0; 4], epoch + 1));
+    let stay: Vec<&str> = world.group.members.keys().map(|id| &**id).collect();
+    assert_eq!(stay, ["d"]);
+    assert_eq!(world.heartbeat(&beat("a", 1)).unwrap_err().code, ErrorCode::UnknownMemberId);
     world.check_stored();
 }
 
