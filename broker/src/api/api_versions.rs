@@ -68,6 +68,8 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::InitProducerId, super::init_producer_id::VERSIONS),
         api(ApiKey::OffsetForLeaderEpoch, super::offset_for_leader_epoch::VERSIONS),
         api(ApiKey::DescribeAcls, super::describe_acls::VERSIONS),
+        api(ApiKey::CreateAcls, super::create_acls::VERSIONS),
+        api(ApiKey::DeleteAcls, super::delete_acls::VERSIONS),
         api(ApiKey::DescribeConfigs, super::describe_configs::VERSIONS),
         api(ApiKey::AlterConfigs, super::alter_configs::VERSIONS),
         api(ApiKey::AlterReplicaLogDirs, super::alter_replica_log_dirs::VERSIONS),

@@ -172,6 +172,8 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         }
         ApiKey::ConsumerGroupDescribe => serve!(context, session, incoming, consumer_group_describe),
         ApiKey::DescribeAcls => serve!(context, session, incoming, describe_acls),
+        ApiKey::CreateAcls => serve!(context, session, incoming, create_acls),
+        ApiKey::DeleteAcls => serve!(context, session, incoming, delete_acls),
         ApiKey::AlterReplicaLogDirs => serve!(context, session, incoming, alter_replica_log_dirs),
         ApiKey::ElectLeaders => serve!(context, session, incoming, elect_leaders),
         ApiKey::AlterPartitionReassignments => {
