@@ -102,6 +102,8 @@ api_keys! {
     InitProducerId = 22, InitProducerIdRequest => messages::InitProducerIdResponse;
     OffsetForLeaderEpoch = 23, OffsetForLeaderEpochRequest => messages::OffsetForLeaderEpochResponse;
     DescribeAcls = 29, DescribeAclsRequest => messages::DescribeAclsResponse;
+    CreateAcls = 30, CreateAclsRequest => messages::CreateAclsResponse;
+    DeleteAcls = 31, DeleteAclsRequest => messages::DeleteAclsResponse;
     DescribeConfigs = 32, DescribeConfigsRequest => messages::DescribeConfigsResponse;
     AlterConfigs = 33, AlterConfigsRequest => messages::AlterConfigsResponse;
     AlterReplicaLogDirs = 34, AlterReplicaLogDirsRequest => messages::AlterReplicaLogDirsResponse;

@@ -56,8 +56,8 @@ pub fn decode_body<M: Message>(body: Bytes, version: i16) -> Result<M, DecodeErr
 
 /// Decodes a body and takes no offence at a few bytes behind it.
 ///
-/// For Metadata requests alone: librdkafka (2.16) sends three stray bytes behind the one that asks for all topics in
-/// version 13. Apache Kafka ignores what follows any body.
+/// For what clients send: librdkafka (2.16) has three stray bytes behind the Metadata request that asks for all topics in
+/// version 13, kafka-go (0.4) one behind DescribeAcls. Apache Kafka ignores what follows any body.
 ///
 /// # Errors
 /// As [`Message::decode`], or more than [`STRAY_BYTES_MAX`] bytes are left.

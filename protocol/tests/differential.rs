@@ -62,7 +62,8 @@ fn others() -> impl IntoIterator<Item = Other> {
         ApiVersionsRequest ApiVersionsResponse CreateTopicsRequest CreateTopicsResponse DeleteTopicsRequest
         DeleteTopicsResponse DeleteRecordsRequest DeleteRecordsResponse InitProducerIdRequest
         InitProducerIdResponse OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse DescribeAclsRequest
-        DescribeAclsResponse DescribeConfigsRequest DescribeConfigsResponse AlterConfigsRequest
+        DescribeAclsResponse CreateAclsRequest CreateAclsResponse DeleteAclsRequest DeleteAclsResponse
+        DescribeConfigsRequest DescribeConfigsResponse AlterConfigsRequest
         AlterConfigsResponse AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse DescribeLogDirsRequest
         DescribeLogDirsResponse CreatePartitionsRequest CreatePartitionsResponse DeleteGroupsRequest
         DeleteGroupsResponse ElectLeadersRequest ElectLeadersResponse IncrementalAlterConfigsRequest

@@ -63,6 +63,8 @@ requests! {
     InitProducerIdRequest;
     OffsetForLeaderEpochRequest;
     DescribeAclsRequest;
+    CreateAclsRequest;
+    DeleteAclsRequest;
     DescribeConfigsRequest;
     AlterConfigsRequest;
     AlterReplicaLogDirsRequest;

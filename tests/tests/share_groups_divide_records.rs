@@ -13,7 +13,7 @@ use sendlog_tests::sample_batches;
 use sendlog_tests::share_member::{self, ACCEPT, REJECT, RELEASE, RENEW, SHARE_VERSION, ShareMember};
 use sendlog_tests::wire_client::WireClient;
 use sendlog_tests::wire_requests::{self, Topic};
-use sendlog_tests::{Broker, BrokerOptions};
+use sendlog_tests::{Broker, BrokerOptions, Kafka};
 
 const GROUP: &str = "workers";
 
@@ -85,6 +85,15 @@ fn a_lock_that_runs_out_gives_the_records_to_who_waits() {
     let due = waiting.send_fetch(5, 60_000);
     assert_eq!(share_member::acquired(&waiting.client.receive(&due)), [(0, 4, 2)]);
     assert_eq!(silent.say(0, 4, ACCEPT), ErrorCode::InvalidRecordState.code());
+}
+
+#[test]
+fn a_share_group_has_no_committed_offsets() {
+    let (broker, _, topic) = begin(&[5], BrokerOptions::default());
+    let _member = ShareMember::join(broker.address(), GROUP, "member", &topic);
+    let mut kafka = Kafka::open(broker.address());
+    assert_eq!(kafka.try_committed(GROUP, &topic.name, &[0]), Ok(vec![-1]), "as a group that nobody knows");
+    assert_eq!(kafka.try_committed("nobody", &topic.name, &[0]), Ok(vec![-1]));
 }
 
 #[test]

@@ -19,6 +19,12 @@ pub(super) const VERSIONS: RangeInclusive<i16> = 0..=5;
 /// The first version that names the client's software (KIP-511).
 const FIRST_WITH_SOFTWARE: i16 = 3;
 
+/// The first version in which a supported feature may begin at 0.
+///
+/// Java's clients from 3.3 to 3.7 end their network thread at such a range; Kafka too names none to those that ask in an
+/// earlier version (KAFKA-17492).
+const FIRST_WITH_FEATURES_FROM_ZERO: i16 = 4;
+
 /// Features with their highest version, which is the one in force: `group.version` 1 is the consumer protocol (KIP-848),
 /// `share.version` 1 are share groups (KIP-932).
 pub(super) const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("share.version", 1)];
@@ -62,6 +68,8 @@ pub(super) fn served() -> &'static [Served] {
         api(ApiKey::InitProducerId, super::init_producer_id::VERSIONS),
         api(ApiKey::OffsetForLeaderEpoch, super::offset_for_leader_epoch::VERSIONS),
         api(ApiKey::DescribeAcls, super::describe_acls::VERSIONS),
+        api(ApiKey::CreateAcls, super::create_acls::VERSIONS),
+        api(ApiKey::DeleteAcls, super::delete_acls::VERSIONS),
         api(ApiKey::DescribeConfigs, super::describe_configs::VERSIONS),
         api(ApiKey::AlterConfigs, super::alter_configs::VERSIONS),
         api(ApiKey::AlterReplicaLogDirs, super::alter_replica_log_dirs::VERSIONS),
@@ -132,9 +140,11 @@ pub(super) fn handle(
         max_version_level: *level,
         min_version_level: *level,
     };
+    // All of ours begin at 0.
+    let nameable = if version < FIRST_WITH_FEATURES_FROM_ZERO { &[] } else { FEATURES };
     ApiVersionsResponse {
         api_keys: served().iter().map(advertised).collect(),
-        supported_features: FEATURES.iter().map(supported).collect(),
+        supported_features: nameable.iter().map(supported).collect(),
         finalized_features_epoch: FEATURES_EPOCH,
         finalized_features: FEATURES.iter().map(finalized).collect(),
         ..Default::default()
@@ -201,6 +211,22 @@ mod tests {
         };
         let answer = |version| handle(&fixture.context, &fixture.session, version, &request).error_code;
         assert_eq!((answer(2), answer(3)), (0, ErrorCode::InvalidRequest.code()));
+    }
+
+    #[test]
+    fn no_supported_feature_begins_at_zero_where_clients_cannot_bear_it() {
+        let fixture = Fixture::new();
+        let request = ApiVersionsRequest {
+            client_software_name: "a".into(),
+            client_software_version: "1".into(),
+            ..Default::default()
+        };
+        for version in VERSIONS {
+            let answer = handle(&fixture.context, &fixture.session, version, &request);
+            let begins_at_zero = answer.supported_features.iter().any(|feature| feature.min_version == 0);
+            assert_eq!(begins_at_zero, 4 <= version, "version {version}");
+            assert_eq!(answer.finalized_features.len(), FEATURES.len(), "version {version}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sendlog_protocol::api_key::ApiKey;
 use sendlog_protocol::header::RequestHeader;
 use sendlog_protocol::messages::ApiVersionsRequest;
 use sendlog_protocol::wire::Reader;
-use sendlog_protocol::{Message, Piece, Request, decode_body, decode_body_and_rest, encode_response};
+use sendlog_protocol::{Message, Piece, Request, decode_body_and_rest, encode_response};
 
 use super::{Close, Context, Session};
 use crate::storage::file_slice::FileSlice;
@@ -57,8 +57,11 @@ impl Incoming {
     fn decode<Q: Request>(&mut self) -> Result<Q, Close> {
         let version = self.header.api_version;
         let body = std::mem::take(&mut self.body);
-        let decode = if self.key == ApiKey::Metadata { decode_body_and_rest } else { decode_body };
-        decode(body, version).map_err(|error| Close::Body { api: self.key.name(), version, error })
+        decode_body_and_rest(body, version).map_err(|error| Close::Body {
+            api: self.key.name(),
+            version,
+            error,
+        })
     }
 
     fn encode<M: Message>(&self, response: &M) -> Result<Answer, Close> {
@@ -172,6 +175,8 @@ async fn serve(context: &Context, session: &Session, mut incoming: Incoming) -> 
         }
         ApiKey::ConsumerGroupDescribe => serve!(context, session, incoming, consumer_group_describe),
         ApiKey::DescribeAcls => serve!(context, session, incoming, describe_acls),
+        ApiKey::CreateAcls => serve!(context, session, incoming, create_acls),
+        ApiKey::DeleteAcls => serve!(context, session, incoming, delete_acls),
         ApiKey::AlterReplicaLogDirs => serve!(context, session, incoming, alter_replica_log_dirs),
         ApiKey::ElectLeaders => serve!(context, session, incoming, elect_leaders),
         ApiKey::AlterPartitionReassignments => {

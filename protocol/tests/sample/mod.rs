@@ -83,6 +83,8 @@ pub(crate) fn codecs() -> Vec<Codec> {
         InitProducerIdRequest, InitProducerIdResponse;
         OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
         DescribeAclsRequest, DescribeAclsResponse;
+        CreateAclsRequest, CreateAclsResponse;
+        DeleteAclsRequest, DeleteAclsResponse;
         DescribeConfigsRequest, DescribeConfigsResponse;
         AlterConfigsRequest, AlterConfigsResponse;
         AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse;

@@ -265,6 +265,12 @@ fn share() -> Vec<Exchange> {
         beat("without a member", "", 0, json!(["two"])),
         Exchange::new(ShareGroupDescribe, "with a member", json!({"group_ids": [group]})).last(),
         Exchange::new(ConsumerGroupDescribe, "a share group", json!({"group_ids": [group]})).last(),
+        Exchange::new(OffsetFetch, "of a share group", json!({"groups": [{
+            "group_id": group, "topics": [{"name": "two", "topic_id": "$two_id", "partition_indexes": [0]}],
+        }]}))
+        .near(9),
+        Exchange::new(OffsetFetch, "all of a share group", json!({"groups": [{"group_id": group, "topics": null}]}))
+            .near(9),
         Exchange::new(DeleteGroups, "a share group with a member", json!({"groups_names": [group]})).last(),
         beat("leaving", "a-member", -1, Value::Null),
         Exchange::new(DeleteGroups, "a share group that it left", json!({"groups_names": [group]})).last(),

@@ -1,9 +1,9 @@
 //! Topics: made, described, grown and deleted, with everything that can be wrong about it.
 
 use sendlog_protocol::api_key::ApiKey::{
-    AlterPartitionReassignments, CreatePartitions, CreateTopics, DeleteTopics, DescribeCluster,
-    DescribeLogDirs, DescribeQuorum, DescribeTopicPartitions, ElectLeaders, ListPartitionReassignments,
-    Metadata, UpdateFeatures,
+    AlterPartitionReassignments, CreateAcls, CreatePartitions, CreateTopics, DeleteAcls, DeleteTopics,
+    DescribeAcls, DescribeCluster, DescribeLogDirs, DescribeQuorum, DescribeTopicPartitions, ElectLeaders,
+    ListPartitionReassignments, Metadata, UpdateFeatures,
 };
 use serde_json::{Value, json};
 
@@ -91,6 +91,7 @@ pub fn script() -> Vec<Exchange> {
     script.extend(metadata());
     script.extend(partitions());
     script.extend(cluster());
+    script.extend(acls());
     script
 }
 
@@ -244,6 +245,25 @@ fn cluster() -> Vec<Exchange> {
         update("too high", "group.version", 99, 1),
         update("unknown", "no.such", 1, 1),
         update("negative", "group.version", -1, 1),
+    ]
+}
+
+/// Access control lists, without an authorizer.
+fn acls() -> Vec<Exchange> {
+    let creation = json!({
+        "resource_type": 2, "resource_name": "one", "resource_pattern_type": 3, "principal": "User:a", "host": "*",
+        "operation": 3, "permission_type": 3,
+    });
+    let filter = json!({
+        "resource_type_filter": 2, "resource_name_filter": "one", "pattern_type_filter": 3, "principal_filter": null,
+        "host_filter": null, "operation": 1, "permission_type": 1,
+    });
+    vec![
+        Exchange::new(DescribeAcls, "of a topic", filter.clone()),
+        Exchange::new(CreateAcls, "two", json!({"creations": [creation, creation]})),
+        Exchange::new(CreateAcls, "none", json!({"creations": []})),
+        Exchange::new(DeleteAcls, "two", json!({"filters": [filter, filter]})),
+        Exchange::new(DeleteAcls, "none", json!({"filters": []})),
     ]
 }
 
