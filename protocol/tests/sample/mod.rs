@@ -54,6 +54,20 @@ impl Codec {
 
 /// All messages.
 pub(crate) fn codecs() -> Vec<Codec> {
+    let mut codecs = api_codecs();
+    let mut expected =
+        ApiKey::ALL.iter().flat_map(|key| [key.name(), key.name()].into_iter().zip(["Request", "Response"]));
+    for codec in &codecs {
+        let (name, suffix) = expected.next().expect("an API for every codec");
+        assert_eq!(codec.name, format!("{name}{suffix}"));
+    }
+    assert!(expected.next().is_none(), "an API lacks its codecs here");
+    codecs.extend(record_codecs());
+    codecs
+}
+
+/// Requests and responses, by key.
+fn api_codecs() -> Vec<Codec> {
     macro_rules! pairs {
         ($($request:ident, $response:ident $(<$records:ty>)?;)*) => {
             vec![$(
@@ -62,7 +76,7 @@ pub(crate) fn codecs() -> Vec<Codec> {
             )*]
         };
     }
-    let mut codecs = pairs! {
+    pairs! {
         ProduceRequest, ProduceResponse;
         FetchRequest, FetchResponse<Bytes>;
         ListOffsetsRequest, ListOffsetsResponse;
@@ -116,16 +130,7 @@ pub(crate) fn codecs() -> Vec<Codec> {
         DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse;
         AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse;
         DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse;
-    };
-    let mut expected =
-        ApiKey::ALL.iter().flat_map(|key| [key.name(), key.name()].into_iter().zip(["Request", "Response"]));
-    for codec in &codecs {
-        let (name, suffix) = expected.next().expect("an API for every codec");
-        assert_eq!(codec.name, format!("{name}{suffix}"));
     }
-    assert!(expected.next().is_none(), "an API lacks its codecs here");
-    codecs.extend(record_codecs());
-    codecs
 }
 
 /// Keys and values of records in internal topics, and what consumers tell each other.
