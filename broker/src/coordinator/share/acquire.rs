@@ -146,7 +146,8 @@ impl Acquiring<'_> {
 
     /// A record that came back often may be the one that its consumers die of. From half of the deliveries on such records
     /// are handed out in smaller and smaller numbers, at the last time alone, so that they do not take their neighbours
-    /// with them. Whether that was done, and the pass is over.
+    /// with them. The parts are of what came together: what is left of a batch is handed out in parts of the same size as
+    /// its beginning was. Whether that was done, and the pass is over.
     fn throttle(&mut self, span: &Span<i16>) -> bool {
         let max = self.limits.deliveries_max;
         let often = (max / 2 + max % 2).max(2);
@@ -155,11 +156,21 @@ impl Acquiring<'_> {
         }
         if self.ranges.is_empty() {
             let halvings = u32::try_from(span.value - often + 1).unwrap_or(u32::MAX);
-            let share = span.len().checked_shr(halvings).unwrap_or(0).max(1);
+            let whole = span.len().max(self.batch_len(span.first));
+            let share = whole.checked_shr(halvings).unwrap_or(0).max(1).min(span.len());
             let wanted = if 2 < max && max - 1 <= span.value { 1 } else { share.min(self.left) };
             self.take(span.first, span.first + wanted - 1, span.value);
         }
         true
+    }
+
+    /// How many offsets the batch of the log has that this one is in.
+    fn batch_len(&self, offset: i64) -> i64 {
+        let at = self.fetched.batches.partition_point(|batch| batch.last < offset);
+        self.fetched
+            .batches
+            .get(at)
+            .map_or(0, |batch| batch.last.saturating_sub(batch.base).saturating_add(1))
     }
 
     /// The last of `wanted` records from `first` on; the end of its batch if the client takes whole ones. A batch that is

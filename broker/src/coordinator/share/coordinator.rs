@@ -307,6 +307,17 @@ impl ShareCoordinator {
         if reads? { Ok(()) } else { Err(ShareError::NotInitialized) }
     }
 
+    /// Whether the partition came when its topic was known to the group.
+    fn is_added(&self, key: &ShareKey) -> bool {
+        let TopicPartition { topic_id, partition } = key.at;
+        let is_added = self.parts.groups.look(&key.group_id, |group| match group.kind() {
+            Kind::Share(share) => share.is_added(topic_id, partition),
+            _ => false,
+        });
+        // A group that is gone meanwhile reads nothing.
+        is_added.unwrap_or(false)
+    }
+
     /// Decides where the group begins to read, and has it stored: who has read that far must not begin elsewhere.
     async fn begin(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<(), ShareError> {
         let start = match slot.look(|share| share.start_offset()) {
@@ -318,6 +329,9 @@ impl ShareCoordinator {
 
     async fn beginning(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<i64, ShareError> {
         let offsets = partition.offsets();
+        if self.is_added(slot.key()) {
+            return Ok(offsets.log_start);
+        }
         match self.parts.catalog.live().group(&slot.key().group_id).share_auto_offset_reset {
             ShareAutoOffsetReset::Earliest => Ok(offsets.log_start),
             ShareAutoOffsetReset::Latest => Ok(offsets.high_watermark),
