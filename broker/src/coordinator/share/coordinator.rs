@@ -22,7 +22,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::group_config::ShareAutoOffsetReset;
-use crate::coordinator::group::{GroupCoordinator, Kind};
+use crate::coordinator::group::{CoordinatorError, GroupCoordinator, Kind};
 use crate::partition::{Appender, Partition, ReadError};
 use crate::stop::Stop;
 
@@ -307,6 +307,20 @@ impl ShareCoordinator {
         if reads? { Ok(()) } else { Err(ShareError::NotInitialized) }
     }
 
+    /// Whether the partition came when its topic was known to the group.
+    fn is_added(&self, key: &ShareKey) -> Result<bool, ShareError> {
+        let TopicPartition { topic_id, partition } = key.at;
+        let looked = self.parts.groups.look(&key.group_id, |group| match group.kind() {
+            Kind::Share(share) => share.is_added(topic_id, partition),
+            _ => false,
+        });
+        match looked {
+            // One that is gone meanwhile reads nothing.
+            Err(CoordinatorError::UnknownGroup) => Ok(false),
+            looked => Ok(looked?),
+        }
+    }
+
     /// Decides where the group begins to read, and has it stored: who has read that far must not begin elsewhere.
     async fn begin(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<(), ShareError> {
         let start = match slot.look(|share| share.start_offset()) {
@@ -318,6 +332,9 @@ impl ShareCoordinator {
 
     async fn beginning(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<i64, ShareError> {
         let offsets = partition.offsets();
+        if self.is_added(slot.key())? {
+            return Ok(offsets.log_start);
+        }
         match self.parts.catalog.live().group(&slot.key().group_id).share_auto_offset_reset {
             ShareAutoOffsetReset::Earliest => Ok(offsets.log_start),
             ShareAutoOffsetReset::Latest => Ok(offsets.high_watermark),

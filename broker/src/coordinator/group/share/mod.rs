@@ -47,6 +47,8 @@ pub struct ShareGroup {
 struct InitializedTopic {
     name: Arc<str>,
     partitions: BTreeSet<i32>,
+    /// Those of them that came when the group knew the topic already.
+    added: BTreeSet<i32>,
 }
 
 impl ShareGroup {

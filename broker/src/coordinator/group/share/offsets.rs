@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{InitializedTopic, ShareGroup, ShareGroupError};
+use super::{ShareGroup, ShareGroupError};
 use crate::coordinator::group::{Effects, TopicsImage};
 
 impl ShareGroup {
@@ -16,6 +16,14 @@ impl ShareGroup {
     #[must_use]
     pub fn is_initialized(&self, topic_id: Uuid, partition: i32) -> bool {
         self.initialized.get(&topic_id).is_some_and(|topic| topic.partitions.contains(&partition))
+    }
+
+    /// Whether this partition came when the group knew its topic already. Where the group has not begun to read it, it begins
+    /// with its first record: what was produced before the members heard of the partition must not be missed, whatever
+    /// `share.auto.offset.reset` says of topics that are new to the group.
+    #[must_use]
+    pub fn is_added(&self, topic_id: Uuid, partition: i32) -> bool {
+        self.initialized.get(&topic_id).is_some_and(|topic| topic.added.contains(&partition))
     }
 
     /// Every partition that the group keeps a state of: topic id, name, partitions.
@@ -39,6 +47,7 @@ impl ShareGroup {
             let topic = self.initialized.entry(*topic_id).or_default();
             topic.name = Arc::clone(name);
             is_changed |= topic.partitions.insert(*partition);
+            is_changed |= topic.added.remove(partition);
         }
         if self.epoch == 0 {
             // The group begins with this.
@@ -80,10 +89,15 @@ impl ShareGroup {
     pub(super) fn initialize_subscribed(&mut self, topics: &TopicsImage, fx: &mut Effects) -> bool {
         let mut is_changed = false;
         for topic in self.subscribed().iter().filter_map(|name| topics.by_name(name)) {
+            let is_known = self.initialized.contains_key(&topic.id);
             let known = self.initialized.entry(topic.id).or_default();
             if known.partitions.len() < usize::try_from(topic.partitions).unwrap_or(0) {
-                let partitions = (0..topic.partitions).collect();
-                *known = InitializedTopic { name: Arc::clone(&topic.name), partitions };
+                known.name = Arc::clone(&topic.name);
+                for partition in 0..topic.partitions {
+                    if known.partitions.insert(partition) && is_known {
+                        known.added.insert(partition);
+                    }
+                }
                 is_changed = true;
             }
         }

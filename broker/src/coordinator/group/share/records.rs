@@ -10,8 +10,9 @@ use sendlog_protocol::group_records::{
     ShareGroupTargetAssignmentMemberValue, ShareGroupTargetAssignmentMetadataKey,
     ShareGroupTargetAssignmentMetadataValue, TargetAssignmentTopicPartition,
 };
+use uuid::Uuid;
 
-use super::{Assignment, ShareGroup, ShareMember};
+use super::{Assignment, InitializedTopic, ShareGroup, ShareMember};
 use crate::coordinator::group::Effects;
 
 /// A member that has what it is to have: the only state there is.
@@ -139,20 +140,32 @@ impl ShareGroup {
     }
 
     fn initialized_record(&self) -> GroupRecord {
-        let topics = self.initialized.iter().map(|(id, topic)| ShareGroupStateTopicPartitions {
-            topic_id: *id,
-            topic_name: topic.name.to_string(),
-            partitions: topic.partitions.iter().copied().collect(),
-        });
+        let is_grown = |topic: &&InitializedTopic| !topic.added.is_empty();
+        let initializing = self.initialized.iter().filter(|(_, topic)| is_grown(topic));
+        let initializing = initializing.map(|(id, topic)| state_partitions(*id, topic, topic.added.iter()));
+        let initialized = self
+            .initialized
+            .iter()
+            .map(|(id, topic)| state_partitions(*id, topic, topic.partitions.difference(&topic.added)));
         GroupRecord::ShareGroupStatePartitionMetadata(
             self.initialized_key(),
             Some(ShareGroupStatePartitionMetadataValue {
-                initializing_topics: Vec::new(),
-                initialized_topics: topics.collect(),
+                // With Kafka too a partition that is here, of a topic that is below, begins with its first record.
+                initializing_topics: initializing.collect(),
+                initialized_topics: initialized.collect(),
                 deleting_topics: Vec::new(),
             }),
         )
     }
+}
+
+fn state_partitions<'a>(
+    topic_id: Uuid,
+    topic: &InitializedTopic,
+    partitions: impl Iterator<Item = &'a i32>,
+) -> ShareGroupStateTopicPartitions {
+    let topic_name = topic.name.to_string();
+    ShareGroupStateTopicPartitions { topic_id, topic_name, partitions: partitions.copied().collect() }
 }
 
 fn member_value(member: &ShareMember) -> ShareGroupMemberMetadataValue {

@@ -59,11 +59,20 @@ impl ShareGroup {
     fn replay_initialized(&mut self, value: Option<&ShareGroupStatePartitionMetadataValue>) {
         self.initialized.clear();
         let Some(value) = value else { return };
-        // What Kafka was about to initialize, the first fetch does here.
-        for topic in value.initialized_topics.iter().chain(&value.initializing_topics) {
+        for topic in &value.initialized_topics {
             let known = self.initialized.entry(topic.topic_id).or_default();
             known.name = topic.topic_name.as_str().into();
             known.partitions.extend(&topic.partitions);
+        }
+        // What Kafka was about to initialize, the first fetch does here.
+        for topic in &value.initializing_topics {
+            let is_known = self.initialized.contains_key(&topic.topic_id);
+            let known = self.initialized.entry(topic.topic_id).or_default();
+            known.name = topic.topic_name.as_str().into();
+            known.partitions.extend(&topic.partitions);
+            if is_known {
+                known.added.extend(&topic.partitions);
+            }
         }
     }
 

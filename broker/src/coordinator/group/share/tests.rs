@@ -166,6 +166,9 @@ fn topics_that_come_grow_and_go_are_followed() {
     assert_eq!(count(&world.report("a", 0, Some(&["t0", "t2"])).unwrap()), 4);
     world.topics = topics(2, &[6, 2, 3]);
     assert_eq!(count(&world.report("a", 1, None).unwrap()), 9);
+    let added: Vec<i32> = (0..6).filter(|partition| world.group.is_added(topic_id(0), *partition)).collect();
+    assert_eq!(added, [4, 5], "read from their first record");
+    assert!(!world.group.is_added(topic_id(2), 0), "a topic that is new to the group");
     world.topics = topics(3, &[6]);
     assert_eq!(count(&world.report("a", 2, None).unwrap()), 6);
     assert!(!world.group.is_initialized(topic_id(2), 0));
@@ -183,6 +186,7 @@ fn partitions_are_initialized_and_forgotten_while_nobody_reads() {
     assert!(world.group.is_initialized(topic_id(0), 2) && 0 < world.group.epoch());
     world.check();
     world.report("a", 0, Some(&["t0"])).unwrap();
+    assert!(world.group.is_added(topic_id(0), 3) && !world.group.is_added(topic_id(0), 2));
     let refused = world.event(|group, env, fx| group.initialize(&wanted, env.topics, fx));
     assert_eq!(refused, Err(ShareGroupError::NotEmpty));
     assert_eq!(world.event(|group, _, fx| group.forget(topic_id(0), fx)), Err(ShareGroupError::NotEmpty));
