@@ -22,7 +22,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::group_config::ShareAutoOffsetReset;
-use crate::coordinator::group::{GroupCoordinator, Kind};
+use crate::coordinator::group::{CoordinatorError, GroupCoordinator, Kind};
 use crate::partition::{Appender, Partition, ReadError};
 use crate::stop::Stop;
 
@@ -308,14 +308,17 @@ impl ShareCoordinator {
     }
 
     /// Whether the partition came when its topic was known to the group.
-    fn is_added(&self, key: &ShareKey) -> bool {
+    fn is_added(&self, key: &ShareKey) -> Result<bool, ShareError> {
         let TopicPartition { topic_id, partition } = key.at;
-        let is_added = self.parts.groups.look(&key.group_id, |group| match group.kind() {
+        let looked = self.parts.groups.look(&key.group_id, |group| match group.kind() {
             Kind::Share(share) => share.is_added(topic_id, partition),
             _ => false,
         });
-        // A group that is gone meanwhile reads nothing.
-        is_added.unwrap_or(false)
+        match looked {
+            // One that is gone meanwhile reads nothing.
+            Err(CoordinatorError::UnknownGroup) => Ok(false),
+            looked => Ok(looked?),
+        }
     }
 
     /// Decides where the group begins to read, and has it stored: who has read that far must not begin elsewhere.
@@ -329,7 +332,7 @@ impl ShareCoordinator {
 
     async fn beginning(&self, slot: &Slot, partition: &Arc<Partition>) -> Result<i64, ShareError> {
         let offsets = partition.offsets();
-        if self.is_added(slot.key()) {
+        if self.is_added(slot.key())? {
             return Ok(offsets.log_start);
         }
         match self.parts.catalog.live().group(&slot.key().group_id).share_auto_offset_reset {
