@@ -15,12 +15,17 @@ use crate::checkpoint::{Restored, RestoredPartition};
 use crate::config::scope::Overrides;
 use crate::config::topic;
 use crate::config::{Config, TopicConfig};
-use crate::partition::{OpenPartition, Partition, PartitionEnv};
+use crate::partition::{OpenPartition, Partition, PartitionEnv, Recovered};
+use crate::storage::dirty::Dirty;
 use crate::storage::error::StorageError;
 use crate::storage::files::remove_folder;
+use crate::storage::flush::Flusher;
 use crate::storage::partition_metadata;
 use crate::storage::recovery::RecoveryReport;
 use crate::storage::state_file;
+
+/// Recovered logs that are synced together. Their files are open until then.
+const UNSYNCED_MAX: usize = 64;
 
 impl Catalog {
     /// Reads the state file, finishes deletions that a crash interrupted, and opens every partition from
@@ -48,12 +53,14 @@ impl Catalog {
         deleting.retain(|deleting| !finish_deletion(&env, deleting));
         changing.deleting = deleting;
         let mut topics = Topics::default();
+        let mut unsynced = Unsynced::new(config.sync_threads);
         for stored_topic in stored.topics {
             name::check(&stored_topic.name)?;
-            let topic = open_topic(&env, &live.config, stored_topic, &mut restored)?;
+            let topic = open_topic(&env, &live.config, stored_topic, &mut restored, &mut unsynced)?;
             changing.claim(&topic.name);
             topics.put(Arc::new(topic));
         }
+        unsynced.sync()?;
         warn_of_unclaimed_folders(&env, &topics)?;
         Ok(Self {
             env,
@@ -67,11 +74,38 @@ impl Catalog {
     }
 }
 
+/// What recovery found and may never have been synced. Readers are about to see it; but log by log, the disk is waited for three
+/// times a partition.
+struct Unsynced {
+    flusher: Flusher,
+    dirty: Vec<Dirty>,
+}
+
+impl Unsynced {
+    fn new(threads_max: usize) -> Self {
+        Self { flusher: Flusher::new(threads_max), dirty: Vec::new() }
+    }
+
+    fn add(&mut self, dirty: Dirty) -> Result<(), StorageError> {
+        if !dirty.is_empty() {
+            self.dirty.push(dirty);
+        }
+        if self.dirty.len() < UNSYNCED_MAX { Ok(()) } else { self.sync() }
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.flusher.sync(&self.dirty)?;
+        self.dirty.drain(..).for_each(|one| one.synced.advance(one.end.offset));
+        Ok(())
+    }
+}
+
 fn open_topic(
     env: &PartitionEnv,
     config: &Config,
     stored: StoredTopic,
     restored: &mut Restored,
+    unsynced: &mut Unsynced,
 ) -> Result<Topic, CatalogError> {
     let id = stored.uuid();
     let name: Arc<str> = stored.name.into();
@@ -88,8 +122,9 @@ fn open_topic(
             producers,
             epochs,
         };
-        let (partition, report) = Partition::open(env, open)?;
+        let Recovered { partition, report, dirty } = Partition::recover(env, open)?;
         tell(&report);
+        unsynced.add(dirty)?;
         partitions.push(partition);
     }
     let overrides = Arc::new(overrides);

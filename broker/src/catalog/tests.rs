@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
+use sendlog_protocol::records::Compression;
 use tempfile::TempDir;
 
 use super::alteration::{Alteration, Edit, Operation};
@@ -13,9 +14,9 @@ use crate::config::Args;
 use crate::config::scope::Overrides;
 use crate::storage::data_dir::LastEnd;
 use crate::storage::files::{FileSystem, RealFs};
-use crate::storage::state_file;
 use crate::storage::store::Store;
-use crate::storage::testing::{Fault, FaultyFs};
+use crate::storage::testing::{Fault, FaultyFs, batch};
+use crate::storage::{partition_metadata, state_file};
 
 fn env(dir: &Path) -> Arc<PartitionEnv> {
     env_on(Arc::new(RealFs), dir)
@@ -290,6 +291,29 @@ fn open_on(files: &FaultyFs, dir: &TempDir) -> (Catalog, Arc<AtomicUsize>) {
         counted.fetch_add(1, Ordering::Relaxed);
     });
     (catalog, failures)
+}
+
+#[test]
+fn logs_that_a_crash_left_unsynced_are_synced_together() {
+    const PARTITIONS: i32 = 8;
+    let (dir, files) = (TempDir::new().unwrap(), FaultyFs::new());
+    let id = create(&open(&dir), "t", PARTITIONS).unwrap();
+    for index in 0..PARTITIONS {
+        let folder = dir.path().join(format!("t-{index}"));
+        partition_metadata::create_folder(&RealFs, &folder, id).unwrap();
+        let written = batch(0, &[5], 10, Compression::None);
+        std::fs::write(folder.join("00000000000000000000.log"), &written.bytes).unwrap();
+    }
+    let held = files.hold_syncs();
+    let (catalog, _) = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| open_on(&files, &dir));
+        held.until_waiting(8);
+        drop(held);
+        opening.join().unwrap()
+    });
+    let topics = catalog.topics();
+    let partitions = topics.by_name("t").unwrap().partitions();
+    assert!(partitions.iter().all(|one| one.is_synced(1) && one.offsets().high_watermark == 1));
 }
 
 #[test]

@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::TopicConfig;
+use crate::storage::dirty::Dirty;
 use crate::storage::error::StorageError;
 use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::log::{Log, LogPlace, LogReader, Resume};
@@ -125,6 +126,17 @@ pub struct OpenPartition {
     pub epochs: LeaderEpochs,
 }
 
+/// A partition whose log was opened.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The partition. Nobody may see it before `dirty` is synced.
+    pub partition: Arc<Partition>,
+    /// What was met on the way.
+    pub report: RecoveryReport,
+    /// What was found and may never have been synced.
+    pub dirty: Dirty,
+}
+
 impl Partition {
     /// Opens the log, recovering it if it was not closed cleanly. A partition that was never
     /// written to has no files yet.
@@ -135,6 +147,16 @@ impl Partition {
         env: &PartitionEnv,
         open: OpenPartition,
     ) -> Result<(Arc<Self>, RecoveryReport), StorageError> {
+        let Recovered { partition, report, dirty } = Self::recover(env, open)?;
+        dirty.sync()?;
+        Ok((partition, report))
+    }
+
+    /// The same, leaving it to the caller to sync what recovery found.
+    ///
+    /// # Errors
+    /// As [`Partition::open`].
+    pub fn recover(env: &PartitionEnv, open: OpenPartition) -> Result<Recovered, StorageError> {
         let directory = env.data_dir.join(format!("{}-{}", open.topic, open.index));
         let mut producers = ProducerStates::restore(open.producers);
         let mut epochs = open.epochs;
@@ -154,8 +176,7 @@ impl Partition {
                 }
             },
         )?;
-        // What recovery found may never have been synced, and readers are about to see it.
-        log.take_dirty().sync()?;
+        let dirty = log.take_dirty();
         producers.shrink_to(env.producers_max);
         if let Some(known) = known
             && epochs.latest().is_none_or(|latest| latest.epoch < known.epoch)
@@ -195,7 +216,7 @@ impl Partition {
             }),
         };
         partition.tell_of_known_damage();
-        Ok((Arc::new(partition), report))
+        Ok(Recovered { partition: Arc::new(partition), report, dirty })
     }
 
     /// Name of the topic.

@@ -18,6 +18,8 @@ use crate::storage::flush::Flusher;
 use crate::storage::summary::SegmentSummary;
 use crate::storage::testing::{Fault, FaultyFs};
 
+mod deletion;
+
 struct Rig {
     directory: tempfile::TempDir,
     files: FaultyFs,

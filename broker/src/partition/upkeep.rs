@@ -67,13 +67,17 @@ impl Partition {
     /// # Errors
     /// [`StorageError`] if the last segment had to be looked at and could not be read.
     pub fn checkpoint(&self, is_final: bool) -> Result<Option<Checkpoint>, StorageError> {
-        let mut writer = self.lock_writer();
+        let writer = self.lock_writer();
+        if self.is_deleted() {
+            return Ok(None);
+        }
         let log = if is_final { writer.log.clean_checkpoint()? } else { writer.log.checkpoint()? };
-        if log.active.is_none() || self.is_deleted() {
+        if log.active.is_none() {
             return Ok(None);
         }
         let producers = writer.producers.entries().map(|(id, entry)| (id, entry.clone())).collect();
-        let doomed = std::mem::take(&mut writer.doomed);
+        // They stay noted until they are deleted: the checkpoint may not be saved, or the partition go first.
+        let doomed = writer.doomed.clone();
         Ok(Some(Checkpoint { log, producers, epochs: self.epochs.clone(), doomed }))
     }
 
@@ -86,6 +90,13 @@ impl Partition {
         if let Some(active) = checkpoint.log.active {
             self.checkpointed.fetch_max(active.base_offset, Ordering::AcqRel);
         }
+        let _rearranging = self.lock_rearranging();
+        if self.is_deleted() {
+            // The folder may be another topic's by now.
+            return Ok(());
+        }
+        let is_deleted = |one: &Arc<Segment>| checkpoint.doomed.iter().any(|doomed| Arc::ptr_eq(doomed, one));
+        self.lock_writer().doomed.retain(|one| !is_deleted(one));
         delete_segments(&self.store, &checkpoint.doomed)
     }
 
@@ -185,9 +196,14 @@ impl Partition {
         let mut writer = self.lock_writer();
         self.is_deleted.store(true, Ordering::Release);
         self.waiters.wake_all();
-        writer.doomed.clear();
-        let path = writer.log.dir();
-        remove_folder(self.store.fs(), path).map_err(|source| StorageError::io(path, "remove", source))
+        // Rounds that are on their way may come to sync the folder when it is gone.
+        writer.log.synced().set_deleted();
+        let doomed = std::mem::take(&mut writer.doomed);
+        let path = writer.log.dir().to_path_buf();
+        // Who waits for it to write finds out; and what follows may wait for the disk.
+        drop(writer);
+        self.reader.view().segments().iter().chain(&doomed).for_each(|segment| segment.set_deleted());
+        remove_folder(self.store.fs(), &path).map_err(|source| StorageError::io(&path, "remove", source))
     }
 
     fn advance_start(&self, writer: &mut Writer, log_start: i64) -> usize {

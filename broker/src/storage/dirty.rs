@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use crate::storage::error::StorageError;
 use crate::storage::files::{FileSystem, StoredFile};
@@ -12,23 +12,35 @@ use crate::storage::view::Bound;
 /// How far the segments of a log are synced: shared by the log and by who syncs for it. What is behind may be durable all the
 /// same, in the commit journal.
 #[derive(Debug)]
-pub struct Synced(AtomicI64);
+pub struct Synced {
+    offset: AtomicI64,
+    is_deleted: AtomicBool,
+}
 
 impl Synced {
     /// Everything below `offset` is.
     pub(super) fn new(offset: i64) -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(offset)))
+        Arc::new(Self { offset: AtomicI64::new(offset), is_deleted: AtomicBool::new(false) })
     }
 
     /// The first offset that may not be.
     #[must_use]
     pub fn offset(&self) -> i64 {
-        self.0.load(Ordering::Acquire)
+        self.offset.load(Ordering::Acquire)
     }
 
     /// Everything below `offset` is now.
     pub fn advance(&self, offset: i64) {
-        self.0.fetch_max(offset, Ordering::AcqRel);
+        self.offset.fetch_max(offset, Ordering::AcqRel);
+    }
+
+    /// The log is deleted: its folder may be gone before it was synced.
+    pub fn set_deleted(&self) {
+        self.is_deleted.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.is_deleted.load(Ordering::Acquire)
     }
 }
 

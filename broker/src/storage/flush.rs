@@ -5,7 +5,8 @@
 //!
 //! [`super::commit`] decides what comes here and what goes to the commit journal.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::storage::dirty::{Dirty, DirtyFile};
+use crate::storage::dirty::{Dirty, DirtyFile, Synced};
 use crate::storage::error::StorageError;
 use crate::storage::files::FileSystem;
 
@@ -30,14 +31,38 @@ type Outcome = Result<(), StorageError>;
 #[derive(Clone)]
 enum SyncUnit {
     File(DirtyFile),
-    Directory(Arc<dyn FileSystem>, PathBuf),
+    Directory(DirtyFolder),
+}
+
+/// A folder, and the logs that have new names in it.
+#[derive(Clone)]
+struct DirtyFolder {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
+    logs: Vec<Arc<Synced>>,
 }
 
 impl SyncUnit {
     fn sync(&self) -> Outcome {
         match self {
             Self::File(file) => file.sync(),
-            Self::Directory(fs, path) => sync_directory(fs.as_ref(), path),
+            Self::Directory(folder) => folder.sync(),
+        }
+    }
+}
+
+impl DirtyFolder {
+    /// A folder that went with its log has nothing left to be made durable: a topic may be deleted while appends to it are
+    /// on their way. Asked after the sync, because a log says that it is deleted before its folder goes.
+    fn sync(&self) -> Outcome {
+        match sync_directory(self.fs.as_ref(), &self.path) {
+            Err(StorageError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound
+                    && self.logs.iter().all(|log| log.is_deleted()) =>
+            {
+                Ok(())
+            }
+            synced => synced,
         }
     }
 }
@@ -130,13 +155,15 @@ impl Flusher {
 /// Every file, and every folder once.
 fn units(dirty: &[Dirty]) -> Vec<SyncUnit> {
     let mut units = Vec::with_capacity(dirty.len());
-    let mut folders = HashSet::new();
+    let mut folders: BTreeMap<&Path, DirtyFolder> = BTreeMap::new();
     for one in dirty {
         units.extend(one.files.iter().cloned().map(SyncUnit::File));
-        for path in one.directories.iter().filter(|path| folders.insert(path.as_path())) {
-            units.push(SyncUnit::Directory(Arc::clone(&one.fs), path.clone()));
+        for path in &one.directories {
+            let new = || DirtyFolder { fs: Arc::clone(&one.fs), path: path.clone(), logs: Vec::new() };
+            folders.entry(path).or_insert_with(new).logs.push(Arc::clone(&one.synced));
         }
     }
+    units.extend(folders.into_values().map(SyncUnit::Directory));
     units
 }
 

@@ -127,7 +127,7 @@ impl Segment {
         self.is_sealed.load(Ordering::Acquire)
     }
 
-    /// Whether another file has its name now.
+    /// Whether another file has its name now, or may have it soon: its own is replaced or deleted.
     pub(super) fn is_replaced(&self) -> bool {
         self.is_replaced.load(Ordering::Acquire)
     }
@@ -205,6 +205,9 @@ impl Segment {
         if let Some(file) = &*replaced {
             return Ok(Arc::clone(file));
         }
+        if self.is_replaced() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let mode = if self.is_sealed() { OpenMode::Read } else { OpenMode::Write };
         let file = self.store.fs().open(&self.path, mode)?;
         if self.is_sealed() {
@@ -225,6 +228,7 @@ impl Segment {
     pub(super) fn reopen(&self) -> io::Result<Arc<dyn StoredFile>> {
         match &*self.lock_replaced() {
             Some(file) => Ok(Arc::clone(file)),
+            None if self.is_replaced() => Err(io::ErrorKind::NotFound.into()),
             None => self.store.fs().open(&self.path, OpenMode::Read),
         }
     }
@@ -249,6 +253,14 @@ impl Segment {
     pub(super) fn unset_replaced(&self) {
         self.is_replaced.store(false, Ordering::Release);
         *self.lock_replaced() = None;
+    }
+
+    /// Before its files are deleted: nobody touches the files of its name for it any more, which may be those of a new topic
+    /// soon. Waits for whoever is at them. Readers that have the file open go on.
+    pub(crate) fn set_deleted(&self) {
+        let _state = self.state();
+        let _replaced = self.lock_replaced();
+        self.is_replaced.store(true, Ordering::Release);
     }
 
     fn lock_replaced(&self) -> MutexGuard<'_, Option<Arc<dyn StoredFile>>> {

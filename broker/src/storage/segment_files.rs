@@ -55,6 +55,7 @@ impl Segment {
 
     /// Removes the segment's files from the folder.
     pub(super) fn delete_files(&self, fs: &dyn FileSystem) -> Result<(), StorageError> {
+        self.set_deleted();
         for extension in [file_names::SEAL, file_names::INDEX, file_names::TIME_INDEX, file_names::LOG] {
             let path = self.path().with_extension(extension);
             let deleted = path.with_added_extension(file_names::DELETED);
