@@ -154,6 +154,66 @@ fn a_fetch_of_nothing_is_answered_at_once() {
     assert!(!waiting.has_input(), "one that waits as long, and was there before, still does");
 }
 
+/// Kafka cuts a batch where the limit is, and so has what was waited for.
+#[test]
+fn what_a_limit_leaves_out_is_not_waited_for() {
+    let mut scene = Scene::new();
+    let mut waiting = WireClient::connect(scene.broker.address());
+    park(&scene, &mut waiting, FETCH_VERSION, 1);
+    let one_and_a_half = scene.batch_bytes + scene.batch_bytes / 2;
+    let wishes = [
+        (one_and_a_half, i32::MAX, one_and_a_half),
+        (one_and_a_half, i32::MAX, 2 * one_and_a_half),
+        (i32::MAX, one_and_a_half, one_and_a_half),
+        (i32::MAX, one_and_a_half, i32::MAX),
+    ];
+    for (of_each, of_all, at_least) in wishes {
+        let from = |partition| FetchFrom { topic: &scene.topic, partition, offset: 0, max_bytes: of_each };
+        let limits = FetchLimits { max_wait_ms: LONG_WAIT_MS, min_bytes: at_least, max_bytes: of_all };
+        let request = wire_requests::fetch_request(&[from(0), from(1)], limits);
+        let data = wire_requests::partitions(scene.client.call(FETCH_VERSION, &request));
+        assert_eq!(sample_batches::split(&wire_requests::records(&data[0])).len(), 1);
+        assert!(!waiting.has_input(), "one that waits as long, and was there before, still does");
+    }
+}
+
+/// A read ends with its segment, and there is more behind it.
+#[test]
+fn the_end_of_a_segment_is_not_waited_at() {
+    let mut scene = Scene::new();
+    let mut waiting = WireClient::connect(scene.broker.address());
+    park(&scene, &mut waiting, FETCH_VERSION, 1);
+    let bytes = (2 * scene.batch_bytes).to_string();
+    let rolled =
+        wire_requests::create_topic(&mut scene.client, "rolled", 1, &[("segment.bytes", bytes.as_str())]);
+    let batches: Vec<_> = (0..3).map(|seed| sample_batches::batch(seed, RECORDS, 700)).collect();
+    wire_requests::append(&mut scene.client, "rolled", 0, &batches);
+    let from = FetchFrom { topic: &rolled, partition: 0, offset: 0, max_bytes: i32::MAX };
+    let min_bytes = 3 * scene.batch_bytes;
+    let limits = FetchLimits { max_wait_ms: LONG_WAIT_MS, min_bytes, ..FetchLimits::default() };
+    let data = wire_requests::fetch(&mut scene.client, from, limits);
+    assert_eq!(sample_batches::split(&wire_requests::records(&data)).len(), 2);
+    assert!(!waiting.has_input(), "one that waits as long, and was there before, still does");
+}
+
+#[test]
+fn a_partition_that_is_not_there_ends_no_wait() {
+    let mut scene = Scene::new();
+    let mut waiting = WireClient::connect(scene.broker.address());
+    let from = |partition, offset| FetchFrom { topic: &scene.topic, partition, offset, max_bytes: i32::MAX };
+    let limits = FetchLimits { max_wait_ms: LONG_WAIT_MS, ..FetchLimits::default() };
+    let (first, ask) = waiting.frame(2, &wire_requests::list_offsets_request("limits", 0, -1));
+    let request = wire_requests::fetch_request(&[from(9, 0), from(0, 24)], limits);
+    let (due, fetch) = waiting.frame(FETCH_VERSION, &request);
+    waiting.send_bytes(&[ask, fetch].concat()).expect("the broker takes requests");
+    waiting.receive(&first);
+    let batch = sample_batches::batch(50, RECORDS, 700);
+    wire_requests::append(&mut scene.client, "limits", 0, &[batch]);
+    let data = wire_requests::partitions(waiting.receive(&due));
+    assert_eq!(data[0].error_code, ErrorCode::UnknownTopicOrPartition.code());
+    assert_eq!(sample_batches::split(&wire_requests::records(&data[1])).len(), 1);
+}
+
 /// Sends a fetch from the end of both partitions that waits long, and returns once the broker has read it.
 fn park(scene: &Scene, waiting: &mut WireClient, version: i16, min_bytes: i32) -> Due<FetchRequest> {
     let from = |partition| FetchFrom { topic: &scene.topic, partition, offset: 24, max_bytes: i32::MAX };

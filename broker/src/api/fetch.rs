@@ -64,13 +64,15 @@ pub async fn handle(context: &Context, session: &Session, version: i16, request:
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = Instant::now() + wait;
     let waiter = Waiter::default();
+    let limit = bytes_max(context, &request);
+    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limit);
     // Nothing can come for a fetch of nothing, which is how Java's consumer says good-bye (KIP-227).
-    let mut is_over = wait.is_zero() || wanted.is_empty();
+    let mut is_over = wait.is_zero() || wanted.iter().all(|one| one.partition.is_none());
     let found = loop {
         // Parked before looking: see partition/waiters.rs.
         let _parked = Parked::park(&wanted, &waiter);
-        let found = read_all(context, &request, &wanted).await;
-        if found.is_final || request.min_bytes <= saturating_i32(found.bytes) || is_over {
+        let found = read_all(&wanted, limit).await;
+        if found.is_final || bytes_min <= found.readable || is_over {
             break found;
         }
         drop(found);
@@ -133,10 +135,18 @@ impl Drop for Parked<'_> {
     }
 }
 
+/// Bytes that the answer may have.
+fn bytes_max(context: &Context, request: &FetchRequest) -> usize {
+    usize::try_from(request.max_bytes).unwrap_or(0).min(context.config.fetch_bytes_max)
+}
+
 /// One look at all partitions.
 struct Found {
     results: Vec<Result<Answered, ErrorCode>>,
     bytes: usize,
+    /// What counts towards the bytes that are waited for: batches too of which the limits let none or a part through. Kafka
+    /// would have cut one; to wait on would be to wait for what is there.
+    readable: usize,
     /// Something that waiting would not change: an error, or a client that must look elsewhere.
     is_final: bool,
 }
@@ -148,9 +158,9 @@ enum Answered {
     Diverging(Read, DivergingEpoch),
 }
 
-async fn read_all(context: &Context, request: &FetchRequest, wanted: &[Wanted]) -> Found {
-    let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(context.config.fetch_bytes_max);
-    let mut found = Found { results: Vec::with_capacity(wanted.len()), bytes: 0, is_final: false };
+async fn read_all(wanted: &[Wanted], limit: usize) -> Found {
+    let results = Vec::with_capacity(wanted.len());
+    let mut found = Found { results, bytes: 0, readable: 0, is_final: false };
     for one in wanted {
         let result = match &one.partition {
             Some(partition) => read_one(partition, &one.request, limit, found.bytes).await,
@@ -158,8 +168,12 @@ async fn read_all(context: &Context, request: &FetchRequest, wanted: &[Wanted]) 
         };
         match &result {
             Ok(Answered::Read(read)) => {
-                found.bytes += read.records.as_ref().map_or(0, FileSlice::len);
+                let bytes = read.records.as_ref().map_or(0, FileSlice::len);
+                found.bytes += bytes;
+                found.readable = found.readable.saturating_add(readable(read, &one.request).max(bytes));
             }
+            // Who named it learns that with the answer, as from Kafka, which waits for the others.
+            Err(_) if one.partition.is_none() => {}
             // There are clients that ask again at once, and again: they wait here as for records to come.
             Err(ErrorCode::CorruptMessage) => {}
             Ok(Answered::Diverging(..)) | Err(_) => found.is_final = true,
@@ -167,6 +181,15 @@ async fn read_all(context: &Context, request: &FetchRequest, wanted: &[Wanted]) 
         found.results.push(result);
     }
     found
+}
+
+/// Bytes that a partition has for the client, within what it wants of it; more in a later segment is enough for any wish.
+fn readable(read: &Read, wanted: &FetchPartition) -> usize {
+    match read.ahead {
+        u64::MAX => usize::MAX,
+        ahead => usize::try_from(ahead.min(u64::try_from(wanted.partition_max_bytes).unwrap_or(0)))
+            .unwrap_or(usize::MAX),
+    }
 }
 
 async fn read_one(
@@ -282,8 +305,4 @@ fn partition_data(partition_index: i32, result: Result<Answered, ErrorCode>) -> 
         records: read.records,
         ..Default::default()
     }
-}
-
-fn saturating_i32(bytes: usize) -> i32 {
-    i32::try_from(bytes).unwrap_or(i32::MAX)
 }

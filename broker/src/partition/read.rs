@@ -5,7 +5,7 @@
 use super::error::ReadError;
 use super::{OffsetsView, Partition};
 use crate::storage::error;
-use crate::storage::file_slice::FileSlice;
+use crate::storage::file_slice::{Ahead, FileSlice};
 use crate::storage::files::IoMode;
 use crate::storage::time_lookup::TimestampOffset;
 use crate::storage::view::{BatchSlice, Bound, LogView};
@@ -31,6 +31,8 @@ pub struct Read<T = FileSlice> {
     pub records: Option<T>,
     /// Offsets at the time of the read.
     pub offsets: OffsetsView,
+    /// Bytes that could be read without a limit; `u64::MAX` where later segments have more, 0 where that is not counted.
+    pub ahead: u64,
 }
 
 /// Answer to a search by time.
@@ -61,7 +63,10 @@ impl Partition {
     /// [`ReadError`] as Kafka has it; damage in the log is [`ReadError::Log`].
     pub fn read(&self, request: &ReadRequest, io: IoMode) -> Result<Option<Read>, ReadError> {
         let ReadRequest { offset, max_bytes, min_one_batch, .. } = *request;
-        self.read_with(request, io, |view, bound| view.read(offset, bound, max_bytes, min_one_batch, io))
+        self.read_with(request, io, |view, bound| {
+            let Ahead { records, bytes } = view.read_ahead(offset, bound, max_bytes, min_one_batch, io)?;
+            Ok((records, bytes))
+        })
     }
 
     /// As [`Partition::read`], with where the batches are; none that begin at `horizon` or behind it.
@@ -76,7 +81,7 @@ impl Partition {
     ) -> Result<Option<Read<BatchSlice>>, ReadError> {
         let ReadRequest { offset, max_bytes, min_one_batch, .. } = *request;
         self.read_with(request, io, |view, bound| {
-            view.read_batches(offset, horizon, bound, max_bytes, min_one_batch, io)
+            Ok((view.read_batches(offset, horizon, bound, max_bytes, min_one_batch, io)?, 0))
         })
     }
 
@@ -84,7 +89,7 @@ impl Partition {
         &self,
         request: &ReadRequest,
         io: IoMode,
-        read: impl Fn(&LogView, &Bound) -> Result<Option<T>, error::ReadError>,
+        read: impl Fn(&LogView, &Bound) -> Result<(Option<T>, u64), error::ReadError>,
     ) -> Result<Option<Read<T>>, ReadError> {
         if self.is_deleted() {
             return Err(ReadError::Deleted);
@@ -99,10 +104,10 @@ impl Partition {
             return Err(ReadError::OutOfRange { offset: request.offset, log_start, log_end });
         }
         if bound.offset <= request.offset {
-            return Ok(Some(Read { records: None, offsets }));
+            return Ok(Some(Read { records: None, offsets, ahead: 0 }));
         }
         let read = |view: &LogView| read(view, &bound);
-        let records = match io {
+        let (records, ahead) = match io {
             IoMode::Blocking => self.read_past_damage(read)?,
             IoMode::NoWait => match read(&self.reader.view()) {
                 Err(error::ReadError::WouldBlock) => return Ok(None),
@@ -110,7 +115,7 @@ impl Partition {
                 records => records?,
             },
         };
-        Ok(Some(Read { records, offsets }))
+        Ok(Some(Read { records, offsets, ahead }))
     }
 
     /// The first record whose time is not before `timestamp_ms`; may read from the disk.

@@ -9,6 +9,15 @@ use crate::storage::files::{StoredFile, read_full_at};
 /// Distance of the probes in [`FileSlice::is_resident`]. The kernel reads ahead in steps of 128 KiB.
 const PROBE_BYTES: usize = 64 * 1024;
 
+/// What a read of a log got, and what is there.
+#[derive(Debug)]
+pub struct Ahead {
+    /// Whole batches in one segment, within the limit.
+    pub records: Option<FileSlice>,
+    /// Bytes from the first of them on, whatever the limit; `u64::MAX` where later segments have more.
+    pub bytes: u64,
+}
+
 /// Whole record batches in a file. Holds the file open: a segment that is deleted meanwhile can still be sent.
 #[derive(Clone)]
 pub struct FileSlice {

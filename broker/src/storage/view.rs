@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::storage::error::ReadError;
-use crate::storage::file_slice::FileSlice;
+use crate::storage::file_slice::{Ahead, FileSlice};
 use crate::storage::files::{IoMode, StoredFile};
 use crate::storage::header_walk::Located;
 use crate::storage::holes::Quarantined;
@@ -115,32 +115,30 @@ impl LogView {
     }
 
     /// Whole batches from the one that contains `offset` on (the next one, if that offset was never written, or compaction has
-    /// left no record in its batch), below
-    /// `bound`, of at most `max_bytes`, but at least one if `min_one`. The range lies in one segment, and ends before what is
-    /// known to be damaged. None at the bound, or if not even the first batch fits.
+    /// left no record in its batch), below `bound`, of at most `max_bytes`, but at least one if `min_one`. The range lies in
+    /// one segment, and ends before what is known to be damaged. No records at the bound, or if not even the first batch fits.
     ///
     /// # Errors
     /// [`ReadError::OutOfRange`] before the log's start or behind the bound, [`ReadError::WouldBlock`] as `io` says,
     /// [`ReadError::Quarantined`] in a known damaged range, [`ReadError::Corrupt`] at an unknown one, [`ReadError::Io`].
-    pub fn read(
+    pub fn read_ahead(
         &self,
         offset: i64,
         bound: &Bound,
         max_bytes: usize,
         min_one: bool,
         io: IoMode,
-    ) -> Result<Option<FileSlice>, ReadError> {
+    ) -> Result<Ahead, ReadError> {
         let limits = RangeLimits { bound, max_bytes, min_one };
-        match self.range(offset, limits, io)? {
-            Some(range) => range.slice(io).map(Some),
-            None => Ok(None),
-        }
+        let (range, bytes) = self.range(offset, limits, io)?;
+        let records = range.map(|range| range.slice(io)).transpose()?;
+        Ok(Ahead { records, bytes })
     }
 
-    /// As [`LogView::read`], with where the batches are; none that begin at `horizon` or behind it.
+    /// As [`LogView::read_ahead`], with where the batches are; none that begin at `horizon` or behind it.
     ///
     /// # Errors
-    /// As [`LogView::read`].
+    /// As [`LogView::read_ahead`].
     pub fn read_batches(
         &self,
         offset: i64,
@@ -151,7 +149,7 @@ impl LogView {
         io: IoMode,
     ) -> Result<Option<BatchSlice>, ReadError> {
         let limits = RangeLimits { bound, max_bytes, min_one };
-        let Some(range) = self.range(offset, limits, io)? else { return Ok(None) };
+        let (Some(range), _) = self.range(offset, limits, io)? else { return Ok(None) };
         let file = range.file(io)?;
         let mut batches = Vec::new();
         let mut walk = range.segment.walk(&*file, range.start..range.stop, io);
@@ -171,28 +169,31 @@ impl LogView {
         Ok(Some(BatchSlice { records: FileSlice::new(file, range.start, len), batches }))
     }
 
+    /// What a read gets, and the bytes that it would get without a limit; `u64::MAX` where later segments have more.
     fn range(
         &self,
         offset: i64,
         limits: RangeLimits<'_>,
         io: IoMode,
-    ) -> Result<Option<SegmentRange<'_>>, ReadError> {
+    ) -> Result<(Option<SegmentRange<'_>>, u64), ReadError> {
         let RangeLimits { bound, max_bytes, min_one } = limits;
         self.check_range(offset, bound)?;
-        let Some(found) = self.find(offset, bound, io)? else { return Ok(None) };
+        let Some(found) = self.find(offset, bound, io)? else { return Ok((None, 0)) };
         let (segment, first) = self.past_emptied(found, bound, io)?;
         // Damage that was found since then does not cut the batch in two.
         let end = segment.readable_end(first.header.base_offset, bound.end_in(segment)).max(first.end());
+        let is_last = bound.segment_base <= segment.base_offset();
+        let ahead = if is_last { end.saturating_sub(first.position) } else { u64::MAX };
         let limit = first.position.saturating_add(max_bytes as u64);
         let stop = if limit < first.end() {
             if !min_one {
-                return Ok(None);
+                return Ok((None, ahead));
             }
             first.end()
         } else {
             segment.boundary_at_most(limit, &first, end, io)?
         };
-        Ok(Some(SegmentRange { segment, start: first.position, stop }))
+        Ok((Some(SegmentRange { segment, start: first.position, stop }), ahead))
     }
 
     fn check_range(&self, offset: i64, bound: &Bound) -> Result<(), ReadError> {
@@ -205,7 +206,7 @@ impl LogView {
     /// Calls `visit` with the header of every batch from the one that contains `offset` on, below `bound`.
     ///
     /// # Errors
-    /// As [`LogView::read`] with [`IoMode::Blocking`].
+    /// As [`LogView::read_ahead`] with [`IoMode::Blocking`].
     pub fn visit_headers(
         &self,
         offset: i64,

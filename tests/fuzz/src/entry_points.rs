@@ -363,15 +363,15 @@ fn recover(dir: &Path, bytes: &[u8]) -> Option<(i64, i64, Vec<i64>)> {
     let (view, end) = (log.view(), log.end());
     let (mut offset, mut found) = (view.start_offset(), Vec::new());
     while offset < end.offset {
-        let read = view.read(offset, &end, 0, true, IoMode::Blocking);
+        let read = view.read_ahead(offset, &end, 0, true, IoMode::Blocking);
         // Damage in the middle was set aside, and says so.
         if let Err(ReadError::Quarantined { next_offset, .. }) = read {
             assert!(offset < next_offset, "a reader gets past it");
             offset = next_offset;
             continue;
         }
-        let slice = read.expect("what recovery left can be read");
-        let Some(slice) = slice else { break };
+        let read = read.expect("what recovery left can be read");
+        let Some(slice) = read.records else { break };
         let mut batch = vec![0; slice.len()];
         slice.read_at(0, &mut batch).expect("what recovery left can be read");
         let header = check_stored(&batch).expect("recovery left a bad batch");

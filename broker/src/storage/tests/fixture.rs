@@ -17,6 +17,7 @@ use crate::storage::store::Store;
 use crate::storage::summary::LogConfig;
 use crate::storage::testing::{TestBatch, batch};
 use crate::storage::time_lookup::TimestampOffset;
+use crate::storage::view::{Bound, LogView};
 
 pub(super) const TOPIC: Uuid = Uuid::from_u128(7);
 
@@ -34,6 +35,20 @@ pub(super) struct Fixture {
     pub(super) dir: TempDir,
     pub(super) store: Arc<Store>,
     pub(super) config: LogConfig,
+}
+
+impl LogView {
+    /// The records alone.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        bound: &Bound,
+        max_bytes: usize,
+        min_one: bool,
+        io: IoMode,
+    ) -> Result<Option<FileSlice>, ReadError> {
+        Ok(self.read_ahead(offset, bound, max_bytes, min_one, io)?.records)
+    }
 }
 
 impl Fixture {

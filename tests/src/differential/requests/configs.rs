@@ -20,7 +20,7 @@ const SUBTRACT: i8 = 3;
 
 /// Settings of `two` are changed and changed back.
 pub fn script() -> Vec<Exchange> {
-    [described(), incremental(), whole(), others()].concat()
+    [described(), incremental(), worded(), whole(), others()].concat()
 }
 
 fn describe(name: &str, kind: i8, resource: &str, keys: &Value) -> Exchange {
@@ -146,6 +146,43 @@ fn incremental() -> Vec<Exchange> {
             json!({"validate_only": true, "resources": [
                 {"resource_type": TOPIC, "resource_name": "two", "configs": [{"name": "segment.ms", "config_operation": SET, "value": "5000"}]},
             ]}),
+        ),
+    ]
+}
+
+/// What is refused, and what is kept in other words than it is told.
+fn worded() -> Vec<Exchange> {
+    vec![
+        alter("an empty item", TOPIC, "two", &[(SET, "cleanup.policy", Some("delete,"))]),
+        alter("a level out of bounds", TOPIC, "two", &[(SET, "compression.gzip.level", Some("0"))]),
+        alter("of no topic, bad", TOPIC, "nowhere", &[(SET, "retention.ms", Some("soon"))]),
+        alter("of all topics", TOPIC, "", &[(SET, "retention.ms", Some("5000"))]),
+        alter(
+            "in other words",
+            TOPIC,
+            "two",
+            &[
+                (SET, "retention.ms", Some(" 07200000 ")),
+                (SET, "min.cleanable.dirty.ratio", Some("1e-5")),
+                (SET, "cleanup.policy", Some("compact, delete")),
+            ],
+        ),
+        describe(
+            "in other words",
+            TOPIC,
+            "two",
+            &json!(["cleanup.policy", "min.cleanable.dirty.ratio", "retention.ms"]),
+        )
+        .last(),
+        alter(
+            "in other words, back",
+            TOPIC,
+            "two",
+            &[
+                (DELETE, "retention.ms", None),
+                (DELETE, "min.cleanable.dirty.ratio", None),
+                (DELETE, "cleanup.policy", None),
+            ],
         ),
     ]
 }

@@ -198,5 +198,13 @@ fn producers() -> Vec<Exchange> {
                 "transaction_timeout_ms": 60_000, "producer_id": 7, "producer_epoch": 1,
             }),
         ),
+        Exchange::new(
+            InitProducerId,
+            "an id without its epoch",
+            json!({
+                "transaction_timeout_ms": 60_000, "producer_id": 7, "producer_epoch": -1,
+            }),
+        )
+        .from(3),
     ]
 }

@@ -88,11 +88,38 @@ pub fn script() -> Vec<Exchange> {
             }),
         ),
     ];
+    script.extend(odd());
     script.extend(metadata());
     script.extend(partitions());
     script.extend(cluster());
     script.extend(acls());
     script
+}
+
+/// More than one thing at a time that is wrong, or odd.
+fn odd() -> Vec<Exchange> {
+    vec![
+        create(
+            "which are there, and wrong",
+            &json!([topic("one", 0, 3), configured("two", &[("retention.ms", Some("soon"))])]),
+        ),
+        create(
+            "that are wrong in all",
+            &json!([
+                {"name": "a/b", "num_partitions": 0, "replication_factor": 3, "assignments": [], "configs": []},
+                {"name": "none", "num_partitions": 0, "replication_factor": 3, "assignments": [],
+                    "configs": [{"name": "retention.ms", "value": "soon"}]},
+            ]),
+        ),
+        create("the log of Kafka's metadata", &json!([topic("__cluster_metadata", 1, 1)])),
+        create(
+            "a setting twice",
+            &json!([configured(
+                "repeated-$v",
+                &[("retention.ms", Some("soon")), ("retention.ms", Some("5000"))]
+            )]),
+        ),
+    ]
 }
 
 fn metadata() -> Vec<Exchange> {
