@@ -6,7 +6,7 @@ use sendlog_protocol::messages::{
 };
 
 use super::ConsumerGroup;
-use super::member::{Member, without_epochs};
+use super::member::Member;
 use crate::coordinator::group::Env;
 use crate::coordinator::group::assign::Assignment;
 
@@ -43,7 +43,7 @@ impl ConsumerGroup {
             client_host: profile.client_host.clone(),
             subscribed_topic_names: profile.topic_names.iter().cloned().collect(),
             subscribed_topic_regex: Some(profile.topic_regex.clone()),
-            assignment: described(&without_epochs(&member.holding.assigned), env),
+            assignment: described(&member.holding.owned(), env),
             target_assignment: target.unwrap_or_default(),
             member_type: if profile.is_classic() { CLASSIC_MEMBER } else { CONSUMER_MEMBER },
         }

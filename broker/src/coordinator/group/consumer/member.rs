@@ -139,6 +139,15 @@ impl Holding {
         both.flat_map(|(topic, partitions)| partitions.keys().map(|partition| (*topic, *partition)))
     }
 
+    /// The same, by topic: what tools show as its own.
+    pub(super) fn owned(&self) -> Assignment {
+        let mut owned = Assignment::new();
+        for (topic, partition) in self.partitions() {
+            owned.entry(topic).or_default().insert(partition);
+        }
+        owned
+    }
+
     /// The epoch at which it got a partition that it still holds.
     pub(super) fn assigned_epoch(&self, topic: Uuid, partition: i32) -> Option<i32> {
         let of = |owned: &Owned| owned.get(&topic).and_then(|partitions| partitions.get(&partition)).copied();

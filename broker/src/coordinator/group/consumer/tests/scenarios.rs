@@ -38,6 +38,13 @@ fn partitions_are_given_up_before_they_are_given() {
     let told = world.heartbeat(&beat("a", 1)).unwrap();
     let keeps = received(&told).unwrap();
     assert_eq!((told.member_epoch, world.size("a")), (1, 2), "it stays in its epoch until it has let go");
+    let shown = world.event(|group, env, _| group.describe(env));
+    let a = shown.members.iter().find(|member| member.member_id == "a").unwrap();
+    assert_eq!(
+        a.assignment.topic_partitions[0].partitions,
+        [0, 1, 2, 3],
+        "it may still read what it gives up"
+    );
     assert_eq!(received(&world.heartbeat(&beat("b", 2)).unwrap()), None, "nor is it the others' until then");
     assert_eq!(world.heartbeat(&own("a", 1, &world.all_of("t"))).unwrap().member_epoch, 1, "it still reads");
     assert_eq!(world.heartbeat(&own("a", 1, &keeps)).unwrap().member_epoch, 2);
