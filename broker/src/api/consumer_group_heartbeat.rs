@@ -39,14 +39,15 @@ pub(super) async fn handle(
     let meet = if request.member_epoch == 0 { Meet::Create } else { Meet::Existing };
     let host = caller.host();
     let from = consumer::Caller { client_id: caller.client_id, client_host: &host };
-    let group_id = request.group_id.clone();
+    let (group_id, leaves) = (request.group_id.clone(), request.member_epoch < 0);
     let answer = context
         .groups
         .run(&group_id, meet, |group, env, fx| group.consumer_heartbeat(request, from, env, fx))
         .await;
     answer.unwrap_or_else(|failure| {
         let message = match &failure {
-            CoordinatorError::UnknownGroup => format!("Group {group_id} not found."),
+            CoordinatorError::UnknownGroup if leaves => format!("Group {group_id} not found."),
+            CoordinatorError::UnknownGroup => format!("Consumer group {group_id} not found."),
             failure => failure.to_string(),
         };
         consumer::refuse(Refused { code: error::of_coordinator(&failure), message })
@@ -103,6 +104,7 @@ mod tests {
         let stray = ConsumerGroupHeartbeatRequest { member_epoch: 3, ..join("g") };
         let answer = ask(&fixture, stray).await;
         assert_eq!(answer.error_code, ErrorCode::GroupIdNotFound.code());
+        assert_eq!(answer.error_message.as_deref(), Some("Consumer group g not found."));
         let nonsense = ConsumerGroupHeartbeatRequest { member_epoch: -9, ..join("g") };
         assert_eq!(ask(&fixture, nonsense).await.error_code, ErrorCode::InvalidRequest.code());
         let regex = Some("(".to_owned());

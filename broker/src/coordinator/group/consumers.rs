@@ -48,8 +48,7 @@ impl Group {
                 return answer;
             }
             Kind::Simple | Kind::Classic(_) if joins => {}
-            Kind::Simple => return Err(not_found(format!("Group {} not found.", self.id()))),
-            Kind::Classic(_) | Kind::Share(_) => {
+            Kind::Simple | Kind::Classic(_) | Kind::Share(_) => {
                 return Err(not_found(format!("Group {} is not a consumer group.", self.id())));
             }
         }
