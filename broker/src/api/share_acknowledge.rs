@@ -34,13 +34,23 @@ pub(super) async fn handle(
     }
     let rules = Rules { is_renewal: request.is_renew_ack };
     let mut taken = Taken::default();
+    let mut silent = Vec::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let at = TopicPartition { topic_id: topic.topic_id, partition: partition.partition_index };
+            let is_there = share_acks::check_partition(context, at.topic_id, at.partition).is_ok();
+            if is_there && partition.acknowledgement_batches.is_empty() {
+                // That is no error, whether it was ever fetched or not.
+                silent.push(at);
+                continue;
+            }
             taken.take(context, &session, at, &partition.acknowledgement_batches, rules).await;
         }
     }
-    let results = taken.stored().await;
+    let mut results = taken.stored().await;
+    for at in silent {
+        results.entry(at).or_insert(Ok(()));
+    }
     if request.share_session_epoch == FINAL_EPOCH {
         context.shares.close_session(&session);
     }
@@ -85,4 +95,64 @@ fn respond(results: Results) -> Vec<ShareAcknowledgeTopicResponse> {
         }
     }
     responses
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::{
+        ShareAcknowledgePartition, ShareAcknowledgeTopic, ShareAcknowledgementBatch,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::api::testing::Fixture;
+
+    fn said(topic_id: Uuid, partition_index: i32, batches: &[(i64, i64)]) -> ShareAcknowledgeTopic {
+        let batch = |&(first_offset, last_offset)| ShareAcknowledgementBatch {
+            first_offset,
+            last_offset,
+            acknowledge_types: vec![1],
+        };
+        let acknowledgement_batches = batches.iter().map(batch).collect();
+        let partition = ShareAcknowledgePartition { partition_index, acknowledgement_batches };
+        ShareAcknowledgeTopic { topic_id, partitions: vec![partition] }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_first_is_told_and_saying_nothing_is_not_wrong() {
+        let fixture = Fixture::new();
+        let topic_id = fixture.create("t", 1).await;
+        let key = SessionKey { group_id: "g".into(), member_id: "m".into() };
+        fixture.context.shares.sessions().open(key, 1, [].into(), 10).unwrap();
+        let elsewhere = Uuid::from_u128(7);
+        let (fine, odd) = ((0, 1), (1, 0));
+        let mut told = Vec::new();
+        let steps = [
+            said(topic_id, 0, &[]),
+            said(topic_id, 9, &[]),
+            said(elsewhere, 0, &[odd]),
+            said(topic_id, 9, &[odd]),
+            said(topic_id, 0, &[fine]),
+        ];
+        for (share_session_epoch, topic) in (1..).zip(steps) {
+            let request = ShareAcknowledgeRequest {
+                group_id: Some("g".to_owned()),
+                member_id: Some("m".to_owned()),
+                share_session_epoch,
+                topics: vec![topic],
+                ..Default::default()
+            };
+            let answer = handle(&fixture.context, &fixture.session, 2, request).await;
+            assert_eq!(answer.error_code, 0);
+            told.push(answer.responses.first().map(|topic| topic.partitions[0].error_code));
+        }
+        let codes = [
+            ErrorCode::None,
+            ErrorCode::UnknownTopicOrPartition,
+            ErrorCode::UnknownTopicId,
+            ErrorCode::InvalidRequest,
+            ErrorCode::UnknownTopicOrPartition,
+        ];
+        assert_eq!(told, codes.map(|code| Some(code.code())));
+    }
 }

@@ -48,9 +48,13 @@ pub(super) fn session_key(
     member_id: Option<&String>,
 ) -> Result<SessionKey, &'static str> {
     let group_id = group_id.filter(|id| !id.is_empty()).ok_or("Invalid group id in the request.")?;
-    let is_valid = |id: &&String| !id.is_empty() && id.encode_utf16().count() <= MEMBER_ID_CHARS_MAX;
-    let member_id = member_id.filter(is_valid).ok_or("Invalid member id in the request.")?;
+    let member_id = member_id.filter(|id| is_member_id(id)).ok_or("Invalid member id in the request.")?;
     Ok(SessionKey { group_id: group_id.as_str().into(), member_id: member_id.as_str().into() })
+}
+
+/// Whether a member may have this id.
+pub(super) fn is_member_id(id: &str) -> bool {
+    !id.is_empty() && id.encode_utf16().count() <= MEMBER_ID_CHARS_MAX
 }
 
 impl Taken {
@@ -91,8 +95,9 @@ async fn take(
     batches: &[ShareAcknowledgementBatch],
     rules: Rules,
 ) -> Result<Acknowledged, Refused> {
-    check_partition(context, at.topic_id, at.partition)?;
+    context.catalog.topic_by_id(at.topic_id).ok_or(ErrorCode::UnknownTopicId)?;
     let said = read(batches, rules).ok_or(ErrorCode::InvalidRequest)?;
+    check_partition(context, at.topic_id, at.partition)?;
     let key = ShareKey { group_id: Arc::clone(&session.group_id), at };
     let of_failure =
         |failure| Refused { code: error::of_share(&failure), message: Some(failure.to_string()) };
@@ -102,7 +107,9 @@ async fn take(
     answer.map_err(|refusal| {
         let code = match refusal {
             AcknowledgeError::NotHandedOut { .. } => ErrorCode::InvalidRequest,
-            AcknowledgeError::NotHeld { .. } | AcknowledgeError::NoRenewal => ErrorCode::InvalidRecordState,
+            AcknowledgeError::NothingHandedOut
+            | AcknowledgeError::NotHeld { .. }
+            | AcknowledgeError::NoRenewal => ErrorCode::InvalidRecordState,
         };
         Refused { code, message: Some(refusal.to_string()) }
     })
@@ -116,7 +123,8 @@ pub(super) fn check_partition(context: &Context, topic_id: Uuid, partition: i32)
 
 /// In ascending order and without overlaps, each with one verdict or one for each offset.
 fn read(batches: &[ShareAcknowledgementBatch], rules: Rules) -> Option<Vec<Acknowledgement>> {
-    let mut behind = 0;
+    // A batch that begins below 0 is one that begins below the start, as for Kafka.
+    let mut behind = -1;
     let mut read = Vec::with_capacity(batches.len());
     for batch in batches {
         let (first, last) = (batch.first_offset, batch.last_offset);
@@ -152,9 +160,10 @@ mod tests {
         let good = [batch(0, 4, &[1]), batch(5, 6, &[0, 3]), batch(9, 9, &[2])];
         assert_eq!(read(&good, plain).unwrap().len(), 3);
         assert_eq!(read(&[], plain), Some(vec![]));
+        assert!(read(&[batch(-1, 2, &[1])], plain).is_some());
         for wrong in [
             [batch(3, 2, &[1])].as_slice(),
-            &[batch(-1, 2, &[1])],
+            &[batch(-2, 2, &[1])],
             &[batch(0, 4, &[1]), batch(4, 5, &[1])],
             &[batch(5, 6, &[1]), batch(0, 1, &[1])],
             &[batch(0, 2, &[])],

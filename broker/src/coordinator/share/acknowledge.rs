@@ -52,6 +52,9 @@ pub struct Acknowledgement {
 /// Why acknowledgements are refused, all of a request and partition together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AcknowledgeError {
+    /// There is nothing in flight at all: a broker that was started anew knows no more of what was handed out before.
+    #[error("no records are acquired")]
+    NothingHandedOut,
     /// They are of offsets that were not handed out yet.
     #[error("offset {offset} is past the acquired records")]
     NotHandedOut {
@@ -110,6 +113,9 @@ impl SharePartition {
             return Ok(());
         }
         let first = said.first.max(self.start);
+        if self.in_flight.count() == 0 {
+            return Err(AcknowledgeError::NothingHandedOut);
+        }
         if self.end <= said.last {
             return Err(AcknowledgeError::NotHandedOut { offset: first.max(self.end) });
         }

@@ -106,6 +106,8 @@ fn only_the_holder_decides_and_a_refusal_changes_nothing() {
     let refused =
         acknowledge(&mut partition, "a", &[say(0, 3, Verdict::Accept), say(8, 12, Verdict::Accept)]);
     assert_eq!(refused, Err(AcknowledgeError::NotHandedOut { offset: 10 }));
+    let refused = acknowledge(&mut SharePartition::new(0), "a", &[say(0, 3, Verdict::Accept)]);
+    assert_eq!(refused, Err(AcknowledgeError::NothingHandedOut));
     assert_eq!(partition, before);
     acknowledge(&mut partition, "a", &[say(0, 3, Verdict::Accept), say(6, 6, Verdict::Accept)]).unwrap();
     let again = acknowledge(&mut partition, "a", &[say(6, 6, Verdict::Release)]);

@@ -117,6 +117,9 @@ impl Life {
         let mut known = self.model.range(first..=last).filter(|(offset, _)| start <= **offset);
         match answer {
             Err(AcknowledgeError::NotHeld { .. }) | Err(AcknowledgeError::NoRenewal) => {}
+            Err(AcknowledgeError::NothingHandedOut) => {
+                assert_eq!(start, self.partition.end_offset());
+            }
             Err(AcknowledgeError::NotHandedOut { .. }) => assert!(self.partition.end_offset() <= last),
             Ok(changed) => {
                 assert!(known.all(|(_, (fate, _))| is_held(fate) || *fate != Fate::Available));
