@@ -57,8 +57,11 @@ async fn describe(
     group: DescribeShareGroupOffsetsRequestGroup,
 ) -> Result<Vec<DescribeShareGroupOffsetsResponseTopic>, Refusal> {
     let initialized = initialized(context, &group.group_id).await?;
-    let wanted = match group.topics {
-        None => initialized,
+    let wanted: Vec<Wanted> = match group.topics {
+        // The group learns with its next heartbeat, if there is one, that a topic is gone.
+        None => {
+            initialized.into_iter().filter(|topic| context.catalog.topic_by_id(topic.id).is_some()).collect()
+        }
         Some(topics) => topics
             .into_iter()
             .map(|topic| Wanted {
@@ -73,8 +76,12 @@ async fn describe(
     for topic in wanted {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for index in topic.partitions {
-            let found = context.catalog.topic_by_id(topic.id).and_then(|topic| topic.partition(index));
-            partitions.push(match found {
+            let Some(found) = context.catalog.topic_by_id(topic.id) else {
+                // Nothing is wrong with asking for a topic that is gone.
+                partitions.push(unknown(index));
+                continue;
+            };
+            partitions.push(match found.partition(index) {
                 Some(partition) => of_partition(context, &group_id, &partition).await,
                 None => failed(index, ErrorCode::UnknownTopicOrPartition),
             });
