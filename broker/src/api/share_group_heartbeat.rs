@@ -10,9 +10,9 @@ use sendlog_protocol::messages::{
     ShareGroupHeartbeatTopicPartitions,
 };
 
-use super::{Caller, Context, error};
+use super::{Caller, Context, error, share_acks};
 use crate::coordinator::group::share::{Assignment, Heartbeat, HeartbeatAnswer, ShareGroup};
-use crate::coordinator::group::{Effects, Env, Group, Kind, Meet};
+use crate::coordinator::group::{CoordinatorError, Effects, Env, Group, Kind, Meet};
 
 /// Advertised and served.
 pub(super) const VERSIONS: RangeInclusive<i16> = 1..=1;
@@ -85,9 +85,14 @@ async fn report(
         share.heartbeat(&heartbeat, env, fx).map_err(refuse)
     };
     let answer = context.groups.run(&request.group_id, meet, event).await;
-    answer
-        .map_err(|failure| Refusal { code: error::of_coordinator(&failure), message: failure.to_string() })
-        .flatten()
+    let refuse = |failure: CoordinatorError| {
+        let message = match &failure {
+            CoordinatorError::UnknownGroup => format!("Group {} not found.", request.group_id),
+            failure => failure.to_string(),
+        };
+        Refusal { code: error::of_coordinator(&failure), message }
+    };
+    answer.map_err(refuse).flatten()
 }
 
 /// The group as a share group, which one of which nothing is known may become.
@@ -103,13 +108,17 @@ pub(super) fn share_group(group: &mut Group, may_create: bool) -> Result<&mut Sh
 }
 
 fn check(request: &ShareGroupHeartbeatRequest) -> Result<(), Refusal> {
-    if request.member_id.is_empty() {
+    if !share_acks::is_member_id(&request.member_id) {
+        // With another one it could not fetch.
+        return Err(Refusal::invalid("Invalid member id in the request."));
+    }
+    if request.member_id.trim().is_empty() {
         return Err(Refusal::invalid("MemberId can't be empty."));
     }
-    if request.group_id.is_empty() {
+    if request.group_id.trim().is_empty() {
         return Err(Refusal::invalid("GroupId can't be empty."));
     }
-    if request.rack_id.as_ref().is_some_and(String::is_empty) {
+    if request.rack_id.as_ref().is_some_and(|rack| rack.trim().is_empty()) {
         return Err(Refusal::invalid("RackId can't be empty."));
     }
     let topics = request.subscribed_topic_names.as_deref().unwrap_or_default();
@@ -131,4 +140,107 @@ fn respond(assignment: Assignment) -> ShareGroupHeartbeatAssignment {
         partitions: partitions.into_iter().collect(),
     });
     ShareGroupHeartbeatAssignment { topic_partitions: topics.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendlog_protocol::messages::{
+        DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+        DescribeShareGroupOffsetsRequestTopic, DescribeShareGroupOffsetsResponseTopic, OffsetFetchRequest,
+        OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+    };
+
+    use super::*;
+    use crate::api::testing::Fixture;
+    use crate::api::{describe_share_group_offsets, offset_fetch};
+
+    fn report(member_epoch: i32) -> ShareGroupHeartbeatRequest {
+        ShareGroupHeartbeatRequest {
+            group_id: "g".to_owned(),
+            member_id: "m".to_owned(),
+            member_epoch,
+            subscribed_topic_names: Some(vec!["t".to_owned()]),
+            ..Default::default()
+        }
+    }
+
+    async fn ask(fixture: &Fixture, request: ShareGroupHeartbeatRequest) -> ShareGroupHeartbeatResponse {
+        let caller = Caller { session: &fixture.session, client_id: "c" };
+        handle(&fixture.context, &caller, 1, request).await
+    }
+
+    /// What is said of the group's topics.
+    async fn described(fixture: &Fixture) -> Vec<DescribeShareGroupOffsetsResponseTopic> {
+        let group = DescribeShareGroupOffsetsRequestGroup { group_id: "g".to_owned(), topics: None };
+        let request = DescribeShareGroupOffsetsRequest { groups: vec![group] };
+        let mut described =
+            describe_share_group_offsets::handle(&fixture.context, &fixture.session, 1, request).await;
+        described.groups.remove(0).topics
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_is_gone_is_not_shown() {
+        let fixture = Fixture::new();
+        let topic_id = fixture.create("t", 1).await;
+        assert_eq!(ask(&fixture, report(0)).await.error_code, 0);
+        assert_eq!(described(&fixture).await.len(), 1);
+        assert!(fixture.context.catalog.delete(&[topic_id])[0].is_ok());
+        assert!(described(&fixture).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn there_is_nothing_to_tell_of_topics_that_are_not_read() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        assert_eq!(ask(&fixture, report(0)).await.error_code, 0);
+        let topics = vec![DescribeShareGroupOffsetsRequestTopic {
+            topic_name: "elsewhere".to_owned(),
+            partitions: vec![0],
+        }];
+        let group = DescribeShareGroupOffsetsRequestGroup { group_id: "g".to_owned(), topics: Some(topics) };
+        let request = DescribeShareGroupOffsetsRequest { groups: vec![group] };
+        let answer =
+            describe_share_group_offsets::handle(&fixture.context, &fixture.session, 1, request).await;
+        let partition = &answer.groups[0].topics[0].partitions[0];
+        assert_eq!((partition.error_code, partition.start_offset), (0, -1));
+
+        let topics = vec![OffsetFetchRequestTopics {
+            name: "t".to_owned(),
+            partition_indexes: vec![0],
+            ..Default::default()
+        }];
+        let group = OffsetFetchRequestGroup {
+            group_id: "g".to_owned(),
+            member_epoch: -1,
+            topics: Some(topics),
+            ..Default::default()
+        };
+        let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+        let answer = offset_fetch::handle(&fixture.context, &fixture.session, 9, request).await;
+        let partition = &answer.groups[0].topics[0].partitions[0];
+        let told = (answer.groups[0].error_code, partition.error_code, partition.committed_offset);
+        assert_eq!(told, (0, 0, -1), "it commits no offsets, and that is no error");
+    }
+
+    #[tokio::test]
+    async fn a_report_that_makes_no_sense_is_refused() {
+        let fixture = Fixture::new();
+        fixture.create("t", 1).await;
+        let unknown = ask(&fixture, report(1)).await;
+        let said = (unknown.error_code, unknown.error_message.as_deref());
+        assert_eq!(said, (ErrorCode::GroupIdNotFound.code(), Some("Group g not found.")));
+        let joined = ask(&fixture, report(0)).await;
+        let ahead = ask(&fixture, report(joined.member_epoch + 1)).await;
+        assert_eq!(ahead.error_code, ErrorCode::FencedMemberEpoch.code());
+        assert!(ahead.error_message.unwrap().contains("has a greater member epoch (2) than the one known"));
+        let blank = Some(" ".to_owned());
+        for wrong in [
+            ShareGroupHeartbeatRequest { rack_id: blank, ..report(joined.member_epoch) },
+            ShareGroupHeartbeatRequest { member_id: " ".to_owned(), ..report(0) },
+            ShareGroupHeartbeatRequest { member_id: "m".repeat(37), ..report(0) },
+            ShareGroupHeartbeatRequest { group_id: " ".to_owned(), ..report(0) },
+        ] {
+            assert_eq!(ask(&fixture, wrong).await.error_code, ErrorCode::InvalidRequest.code());
+        }
+    }
 }

@@ -14,15 +14,27 @@ pub enum ShareGroupError {
         /// The group.
         group_id: String,
     },
-    /// The member's epoch is neither the present one nor the one before.
+    /// The member's epoch is one that it does not have yet.
     #[error(
-        "The share group member has member epoch {found}, and the group coordinator knows {known}. The member must abandon all its partitions and rejoin."
+        "The share group member has a greater member epoch ({found}) than the one known by the group coordinator ({known}). The member must abandon all its partitions and rejoin."
     )]
-    Fenced {
+    Ahead {
         /// The epoch of the request.
         found: i32,
         /// The member's epoch.
         known: i32,
+    },
+    /// The member's epoch is neither the present one nor the one before.
+    #[error(
+        "The share group member has a smaller member epoch ({found}) than the one known by the group coordinator ({known}), and it does not match the previous member epoch ({previous}). The member must abandon all its partitions and rejoin."
+    )]
+    Behind {
+        /// The epoch of the request.
+        found: i32,
+        /// The member's epoch.
+        known: i32,
+        /// The one before.
+        previous: i32,
     },
     /// No more members.
     #[error("The share group has reached its maximum capacity of {limit} members.")]
@@ -41,7 +53,7 @@ impl ShareGroupError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownMember { .. } => ErrorCode::UnknownMemberId,
-            Self::Fenced { .. } => ErrorCode::FencedMemberEpoch,
+            Self::Ahead { .. } | Self::Behind { .. } => ErrorCode::FencedMemberEpoch,
             Self::Full { .. } => ErrorCode::GroupMaxSizeReached,
             Self::NotEmpty => ErrorCode::NonEmptyGroup,
         }

@@ -89,9 +89,12 @@ impl ShareGroup {
             None if limit <= self.members.len() => Err(ShareGroupError::Full { limit }),
             None => Ok((report.member_id.as_str().into(), ShareMember::default())),
             Some((member_id, member)) => {
-                let (found, known) = (report.member_epoch, member.epoch);
-                if found != JOIN_EPOCH && found != known && found != member.previous_epoch {
-                    return Err(ShareGroupError::Fenced { found, known });
+                let (found, known, previous) = (report.member_epoch, member.epoch, member.previous_epoch);
+                if known < found {
+                    return Err(ShareGroupError::Ahead { found, known });
+                }
+                if found != JOIN_EPOCH && found != known && found != previous {
+                    return Err(ShareGroupError::Behind { found, known, previous });
                 }
                 Ok((member_id, member))
             }
