@@ -1,5 +1,6 @@
 //! What happens to a partition beside reads and writes: checkpoints, the log start, expiry, deletion.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -95,8 +96,9 @@ impl Partition {
             // The folder may be another topic's by now.
             return Ok(());
         }
-        let is_deleted = |one: &Arc<Segment>| checkpoint.doomed.iter().any(|doomed| Arc::ptr_eq(doomed, one));
-        self.lock_writer().doomed.retain(|one| !is_deleted(one));
+        // They may be thousands, and appends wait for the lock.
+        let deleted: HashSet<_> = checkpoint.doomed.iter().map(Arc::as_ptr).collect();
+        self.lock_writer().doomed.retain(|one| !deleted.contains(&Arc::as_ptr(one)));
         delete_segments(&self.store, &checkpoint.doomed)
     }
 
